@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    for folder in ["adapters", "benchmarks"] {
+    for folder in ["adapters", "benchmarks", "prompts", "protocols"] {
         println!("cargo:rerun-if-changed={folder}");
     }
     let commit = commit().unwrap_or_else(|| "unknown".to_owned());

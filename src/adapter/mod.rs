@@ -4,11 +4,14 @@
 //! [`build`] and in [`training::load`].
 
 mod blind;
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
+mod budget;
 #[cfg(feature = "hub")]
 pub mod chat;
 mod checkpoint_dir;
 mod decoding;
 mod encoder_decoder;
+mod extraction;
 #[cfg(feature = "gguf")]
 pub mod gguf;
 pub mod hub;
@@ -19,6 +22,11 @@ pub mod onnx;
 mod oracle;
 mod pix2struct;
 mod process;
+// Only endpoints hold conversations.
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
+mod process_group;
+#[cfg_attr(not(feature = "hub"), expect(dead_code))]
+mod prompt;
 #[cfg(any(feature = "gguf", feature = "onnx"))]
 mod python_package;
 mod secrets;
@@ -32,6 +40,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use image::RgbImage;
 
+pub use budget::{Budget, MAX_USD};
 pub use checkpoint_dir::embedded_config;
 use hub::HubOptions;
 use language_model::LanguageModel;
@@ -137,6 +146,8 @@ pub struct Overrides {
     pub onnxruntime: Option<PathBuf>,
     /// Keep no tables that were read for other runs.
     pub no_table_cache: bool,
+    /// What the requests of all endpoints may cost together (`--max-cost`); `None` for no limit.
+    pub budget: Option<Budget>,
 }
 
 /// Opens the train split where it is needed.

@@ -1,11 +1,11 @@
-//! `chartbench list`: which adapters, benchmarks and metrics there are.
+//! `chartbench list`: which adapters, benchmarks, metrics, prompts and protocols there are.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 
 use super::{Status, print_formatted};
-use crate::jobs::list::{adapters, benchmarks, conventions};
+use crate::jobs::list::{adapters, benchmarks, conventions, prompts, protocols};
 use crate::report::table::Format;
 use chartbench_core::terminal;
 
@@ -28,6 +28,8 @@ enum What {
     Adapters,
     Benchmarks,
     Conventions,
+    Prompts,
+    Protocols,
 }
 
 pub(super) fn run(args: &Args) -> Result<Status> {
@@ -36,7 +38,15 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         Some(What::Adapters) => vec![adapters(folder)?],
         Some(What::Benchmarks) => vec![benchmarks()?],
         Some(What::Conventions) => vec![conventions()],
-        None => vec![adapters(folder)?, benchmarks()?, conventions()],
+        Some(What::Prompts) => vec![prompts()?],
+        Some(What::Protocols) => vec![protocols()?],
+        None => vec![
+            adapters(folder)?,
+            benchmarks()?,
+            conventions(),
+            prompts()?,
+            protocols()?,
+        ],
     };
     let rendered: Vec<String> = tables
         .iter()

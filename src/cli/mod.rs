@@ -107,7 +107,7 @@ struct Cli {
 enum Command {
     /// Answer a benchmark with each adapter; started again, a run resumes where it stopped
     #[cfg(feature = "models")]
-    Run(run::Args),
+    Run(Box<run::Args>),
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Run(Missing),
@@ -170,7 +170,7 @@ enum Command {
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Table(Missing),
-    /// List adapters, benchmarks and metrics
+    /// List adapters, benchmarks, metrics, prompts and protocols
     List(list::Args),
     /// Fetch data sets by name, check them, make synthetic ones
     Data(data::Args),

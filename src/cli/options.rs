@@ -7,9 +7,11 @@ use candle_core::Device;
 use clap::ValueEnum;
 
 use crate::adapter::Overrides;
+use crate::config::Extraction;
 use crate::hub::HubOptions;
 use crate::jobs::{
-    AdapterNames, BenchmarkSelection, ModelOptions, SelectedAdapter, Task, adapter_for_weights,
+    AdapterNames, Asking, BenchmarkSelection, ModelOptions, SelectedAdapter, Task,
+    adapter_for_weights,
 };
 use chartbench_core::counts::{MAX_CONCURRENT, MAX_PATCHES, MAX_TOKENS, parse_count};
 
@@ -56,6 +58,35 @@ pub(super) struct AdapterArgs {
     pub offline: bool,
 }
 
+/// How questions are put, and what is made of replies, in the place of what adapter files say.
+#[derive(clap::Args)]
+pub(super) struct AskingArgs {
+    /// Protocol of a published harness, which sets prompt, sampling, limit on tokens, extraction
+    /// and convention: lmms-eval, vlmevalkit, mistral-evals and others (`chartbench list
+    /// protocols`)
+    #[arg(long, value_name = "NAME", conflicts_with = "prompt")]
+    protocol: Option<String>,
+    /// Prompt around each question, of endpoints and of language models behind tables: lmms-eval,
+    /// vlmevalkit, mistral-evals, qwen, plain and others (`chartbench list prompts`), or a TOML
+    /// file
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
+    /// Rules that cut the answer out of a reply, applied one after the other; where one finds
+    /// nothing, the answer is empty
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "RULES")]
+    extract: Vec<Extraction>,
+}
+
+impl From<&AskingArgs> for Asking {
+    fn from(args: &AskingArgs) -> Self {
+        Self {
+            prompt: args.prompt.clone(),
+            extract: args.extract.clone(),
+            protocol: args.protocol.clone(),
+        }
+    }
+}
+
 /// `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum DeviceName {
@@ -90,7 +121,7 @@ impl AdapterArgs {
             max_patches: self.max_patches,
             max_new_tokens: self.max_new_tokens,
             onnxruntime: self.onnxruntime.clone(),
-            no_table_cache: false,
+            ..Overrides::default()
         };
         AdapterNames {
             names,

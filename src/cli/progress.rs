@@ -180,7 +180,7 @@ fn doubtful(outcome: &Outcome) -> Option<String> {
         (outcome.cut > 0).then(|| format!("{} cut by the limit on tokens", answers(outcome.cut)));
     let whole = (outcome.marker_missing > 0).then(|| {
         format!(
-            "{} kept whole, as `answer.after` is not in the reply",
+            "{} without what `answer.after` or --extract looks for",
             answers(outcome.marker_missing)
         )
     });

@@ -6,11 +6,13 @@ use anyhow::Result;
 use bytesize::ByteSize;
 
 use super::Status;
-use super::options::{AdapterArgs, BenchmarkArgs};
+use super::options::{AdapterArgs, AskingArgs, BenchmarkArgs};
 use super::run_plan::print_plan;
 use super::run_report::{OutputArgs, print_report};
 use super::shard::ShardArg;
 use super::signals::Signals;
+use crate::adapter::MAX_USD;
+use crate::jobs::Asking;
 use crate::jobs::dry_run::dry_run;
 use crate::jobs::run::{
     BatchSize, BlindRows, DEFAULT_ADAPTERS, DEFAULT_MODELS, RunRequest, run as answer,
@@ -25,6 +27,8 @@ pub(super) struct Args {
     adapter: AdapterArgs,
     #[command(flatten)]
     benchmark: BenchmarkArgs,
+    #[command(flatten)]
+    asking: AskingArgs,
     /// Name of the run, a folder under --results [default: the benchmark's name]
     #[arg(long)]
     name: Option<String>,
@@ -55,6 +59,10 @@ pub(super) struct Args {
     /// Ask questions whose stored row is a failure again
     #[arg(long)]
     retry_failed: bool,
+    /// Stop asking endpoints before the run has cost more than USD, stored answers included; their
+    /// adapter files need `[price]`
+    #[arg(long, value_name = "USD", value_parser = parse_dollars, conflicts_with = "dry_run")]
+    max_cost: Option<f64>,
     /// Say what would be asked, where weights are, what memory it takes and what is stored already;
     /// write nothing
     #[arg(long)]
@@ -143,7 +151,7 @@ impl Args {
         } else {
             DEFAULT_ADAPTERS
         };
-        Ok(RunRequest {
+        let mut request = RunRequest {
             adapters: self.adapter.select(default)?,
             blind,
             models: self.adapter.model_options()?,
@@ -156,9 +164,25 @@ impl Args {
             shard: self.shard()?,
             batch,
             retry_failed: self.retry_failed,
+            max_cost: self.max_cost,
             convention: self.convention.clone(),
             slices: self.output.slices(),
             stop: Stop::default(),
-        })
+        };
+        Asking::from(&self.asking).apply(&mut request)?;
+        Ok(request)
+    }
+}
+
+/// A sum of dollars above 0.
+fn parse_dollars(text: &str) -> Result<f64, String> {
+    let dollars: f64 = text
+        .trim_start_matches('$')
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of dollars"))?;
+    if dollars > 0.0 && dollars <= MAX_USD {
+        Ok(dollars)
+    } else {
+        Err(format!("must be above 0 and at most {MAX_USD} dollars"))
     }
 }

@@ -65,12 +65,7 @@ fn trusted_certificates() -> RootCerts {
 /// in either case. `NO_PROXY` lists hosts, domains (with their subdomains), addresses and networks
 /// (`10.0.0.0/8`) without one.
 fn proxy(address: &Url, variable: impl Fn(&str) -> Option<String>) -> Option<Proxy> {
-    let set = |name: &str| {
-        [name.to_uppercase(), name.to_lowercase()]
-            .iter()
-            .find_map(|name| variable(name).filter(|value| !value.is_empty()))
-    };
-    let url = set(&format!("{}_proxy", address.scheme())).or_else(|| set("all_proxy"))?;
+    let (_, url) = proxy_variable(address, &variable)?;
     let from = Proxy::new(&url).ok()?;
     let mut proxy = Proxy::builder(from.protocol())
         .host(from.host())
@@ -83,7 +78,8 @@ fn proxy(address: &Url, variable: impl Fn(&str) -> Option<String>) -> Option<Pro
     }
     let host = address.host_str()?.trim_matches(['[', ']']);
     let ip: Option<IpAddr> = host.parse().ok();
-    for entry in set("no_proxy").iter().flat_map(|list| list.split(',')) {
+    let no_proxy = set_variable("no_proxy", &variable);
+    for entry in no_proxy.iter().flat_map(|(_, list)| list.split(',')) {
         let entry = entry.trim();
         let network = entry.parse::<IpNet>().ok();
         if network
@@ -100,11 +96,51 @@ fn proxy(address: &Url, variable: impl Fn(&str) -> Option<String>) -> Option<Pro
     proxy.build().ok()
 }
 
+/// The variable that names the proxy for `address`, and its value.
+fn proxy_variable(
+    address: &Url,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Option<(String, String)> {
+    set_variable(&format!("{}_proxy", address.scheme()), variable)
+        .or_else(|| set_variable("all_proxy", variable))
+}
+
+/// The variable `name` in upper or lower case, whichever is set, and its value.
+fn set_variable(
+    name: &str,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Option<(String, String)> {
+    [name.to_uppercase(), name.to_lowercase()]
+        .into_iter()
+        .find_map(|name| {
+            let value = variable(&name).filter(|value| !value.is_empty())?;
+            Some((name, value))
+        })
+}
+
 /// Whether requests to `address` go through a proxy.
 fn has_proxy(address: &Url) -> bool {
+    proxy_name(address).is_some()
+}
+
+/// The proxy that requests to `address` go through, as messages name it: its host and port, and the
+/// variable that names it. User and password are left out.
+pub(crate) fn proxy_name(address: &Url) -> Option<String> {
+    describe_proxy(address, |name| std::env::var(name).ok())
+}
+
+fn describe_proxy(address: &Url, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let proxy = proxy(address, &variable)?;
     let uri = address.as_str().parse();
-    proxy(address, |name| std::env::var(name).ok())
-        .is_some_and(|proxy| !uri.is_ok_and(|uri| proxy.is_no_proxy(&uri)))
+    if uri.is_ok_and(|uri| proxy.is_no_proxy(&uri)) {
+        return None;
+    }
+    let (name, _) = proxy_variable(address, &variable)?;
+    Some(format!(
+        "{}:{}, which {name} names",
+        proxy.host(),
+        proxy.port()
+    ))
 }
 
 /// Why a request brought no whole reply. Causes name no address: one may carry a password or a
@@ -211,5 +247,24 @@ mod tests {
         assert_eq!(go("http://10.1.2.3:8000", "10.0.0.0/8"), "-");
         assert_eq!(go("http://[fd00::1]:8000", "fd00::/8"), "-");
         assert_eq!(go("http://11.1.2.3:8000", "10.0.0.0/8,10.1.2.3"), "p");
+    }
+
+    #[test]
+    fn a_proxy_is_named_by_its_variable_and_without_its_password() {
+        let variables = [
+            ("https_proxy", "http://me:hunter2@proxy.example:3128"),
+            ("NO_PROXY", "10.0.0.0/8"),
+        ];
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let name = |address: &str| describe_proxy(&Url::parse(address).unwrap(), variable);
+        assert_eq!(
+            name("https://api.example/v1").unwrap(),
+            "proxy.example:3128, which https_proxy names"
+        );
+        assert_eq!(name("https://10.1.2.3/v1"), None);
+        assert_eq!(name("http://api.example/v1"), None);
     }
 }

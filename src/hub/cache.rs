@@ -79,6 +79,13 @@ pub fn user_cache() -> Option<PathBuf> {
         .or_else(|| Some(std::env::home_dir()?.join(".cache")))
 }
 
+/// The program's own folder of caches: `CHARTBENCH_CACHE`, else `chartbench` in [`user_cache`].
+pub fn program_cache() -> Option<PathBuf> {
+    let set = std::env::var_os("CHARTBENCH_CACHE").filter(|folder| !folder.is_empty());
+    set.map(PathBuf::from)
+        .or_else(|| Some(user_cache()?.join("chartbench")))
+}
+
 /// The cache of repositories: `HF_HUB_CACHE` or `HUGGINGFACE_HUB_CACHE`, else `hub` in [`hf_home`].
 fn cache_folder() -> PathBuf {
     let set = |name: &str| {

@@ -21,7 +21,7 @@ mod url_file;
 pub(crate) use cache::FurtherFiles;
 #[cfg(feature = "models")]
 pub(crate) use cache::{CachedRepo, Needed, Repo, RepoKind, is_name, is_relative};
-pub use cache::{HubOptions, user_cache};
+pub use cache::{HubOptions, program_cache, user_cache};
 pub use data_set::{DataSetCopy, DataSetSize, data_set_size, locate_data_set};
 #[cfg(all(feature = "hub", feature = "models"))]
 pub(crate) use download::download;

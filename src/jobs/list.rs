@@ -1,4 +1,4 @@
-//! Which adapters, benchmarks and conventions there are.
+//! Which adapters, benchmarks, conventions, prompts and protocols there are.
 
 use std::path::Path;
 
@@ -6,7 +6,9 @@ use anyhow::Result;
 
 #[cfg(feature = "models")]
 use crate::adapter::hub;
-use crate::config::{AdapterSpec, Benchmark, Family, GgufSource, WeightsSource};
+use crate::config::{
+    AdapterSpec, Benchmark, EvaluationProtocol, Family, GgufSource, PromptSpec, WeightsSource,
+};
 use crate::hub::{HubOptions, data_set_size};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::names::is_commit_id;
@@ -160,4 +162,35 @@ pub fn conventions() -> Table {
         &["convention", "metrics", "what it is"],
         rows,
     )
+}
+
+/// The named prompts.
+///
+/// # Errors
+/// Returns an error if one of them cannot be read.
+pub fn prompts() -> Result<Table> {
+    let names = PromptSpec::embedded_names().into_iter();
+    let all = names.map(PromptSpec::find).collect::<Result<Vec<_>>>()?;
+    let rows = all
+        .into_iter()
+        .map(|prompt| vec![prompt.name, prompt.title, prompt.source]);
+    let columns = ["prompt", "what it is", "source"];
+    Ok(table("Prompts", &columns, rows))
+}
+
+/// The protocols of published harnesses, with the benchmarks that each has.
+///
+/// # Errors
+/// Returns an error if one of them cannot be read.
+pub fn protocols() -> Result<Table> {
+    let names = EvaluationProtocol::embedded_names().into_iter();
+    let all = names
+        .map(EvaluationProtocol::find)
+        .collect::<Result<Vec<_>>>()?;
+    let rows = all.into_iter().map(|protocol| {
+        let benchmarks = protocol.benchmark_names().join(", ");
+        vec![protocol.name, benchmarks, protocol.title]
+    });
+    let columns = ["protocol", "benchmarks", "what it is"];
+    Ok(table("Protocols", &columns, rows))
 }

@@ -11,6 +11,8 @@ mod adapter_for_weights;
 mod adapters;
 #[cfg(feature = "models")]
 pub mod ask;
+#[cfg(feature = "models")]
+mod asking;
 mod benchmark;
 pub mod compare;
 mod content_pairs;
@@ -50,6 +52,8 @@ use std::fmt;
 pub use adapter_for_weights::{Task, adapter_for_weights};
 #[cfg(feature = "models")]
 pub use adapters::{AdapterNames, ModelOptions, SelectedAdapter};
+#[cfg(feature = "models")]
+pub use asking::Asking;
 pub use benchmark::BenchmarkSelection;
 
 use crate::config::Benchmark;

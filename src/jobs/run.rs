@@ -1,9 +1,11 @@
 //! Answers a benchmark with each adapter, into `results/<name>/`; started again, a run resumes
 //! where it stopped.
 
+mod adapter_error;
 mod batch_size;
 mod blind_rows;
 mod load;
+mod max_cost;
 mod origin;
 mod report;
 mod shard;
@@ -12,6 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+pub(super) use self::adapter_error::AdapterError;
 pub use self::batch_size::BatchSize;
 pub(super) use self::batch_size::{batch_size, with_overhead};
 pub use self::blind_rows::BlindRows;
@@ -28,7 +31,7 @@ use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
     AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
 };
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Budget};
 use crate::config::Benchmark;
 use crate::report::{Leaderboard, LeaderboardOptions, SliceBy, check_slices_exist};
 use crate::run::store::{AdapterEntry, DataFolder, Manifest, Processor, RunDir};
@@ -91,6 +94,9 @@ pub struct RunRequest {
     pub batch: BatchSize,
     /// Asks questions again whose stored row is a failure.
     pub retry_failed: bool,
+    /// US dollars that the run's requests to endpoints may cost, those of its stored answers
+    /// included; an endpoint that would pass it stops.
+    pub max_cost: Option<f64>,
     /// Convention of the leaderboard; the benchmark's where it is absent, `deplot-corrected` where
     /// only tables are asked for.
     pub convention: Option<String>,
@@ -125,6 +131,7 @@ impl RunRequest {
             shard: None,
             batch: BatchSize::Adapter,
             retry_failed: false,
+            max_cost: None,
             convention: None,
             slices: Vec::new(),
             stop: Stop::default(),
@@ -141,6 +148,7 @@ impl RunRequest {
 /// holds another run, the questions cannot be read, or answers cannot be stored.
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
     let mut run = OpenRun::open(request)?;
+    run.budget = max_cost::budget(request, run.dir.path())?;
     run.describe(observe);
     run.begin_shard(request, observe)?;
     for selected in &request.adapters {
@@ -230,6 +238,8 @@ pub(super) struct OpenRun {
     pub(super) dir: RunDir,
     /// Where the user's data are; stored beside the answers.
     data_folder: Option<DataFolder>,
+    /// What its requests may still cost.
+    budget: Option<Budget>,
     /// Whether an adapter began to answer, or has nothing to answer here.
     began: bool,
     /// The rows that were asked.
@@ -294,6 +304,7 @@ impl OpenRun {
             convention,
             dir,
             data_folder,
+            budget: None,
             began: false,
             rows: Vec::new(),
             failures: Vec::new(),
@@ -383,26 +394,6 @@ impl OpenRun {
             failed_questions,
             shard,
         })
-    }
-}
-
-/// Why an adapter's part of a run ended early.
-pub(super) enum AdapterError {
-    /// The adapter did not load: the others still answer.
-    Loading(anyhow::Error),
-    /// The adapter could not go on: its answers stand, and the others still answer.
-    Answering(anyhow::Error),
-    /// The questions cannot be read, the answers cannot be stored, or a stop is requested: the run
-    /// ends.
-    Fatal(anyhow::Error),
-}
-
-impl AdapterError {
-    /// The reason.
-    pub(super) fn into_error(self) -> anyhow::Error {
-        match self {
-            Self::Loading(error) | Self::Answering(error) | Self::Fatal(error) => error,
-        }
     }
 }
 

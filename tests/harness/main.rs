@@ -49,6 +49,7 @@ mod planting;
 mod plotqa;
 #[cfg(unix)]
 mod process;
+mod protocols;
 mod quantize;
 mod recovery;
 mod reference;

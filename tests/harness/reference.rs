@@ -114,6 +114,32 @@ fn without_item_links(text: &str) -> String {
     page + rest
 }
 
+/// A section for each TOML file of a folder: its name, and what it holds.
+fn files(folder: &str, page: &mut String) {
+    let mut paths: Vec<_> = fs::read_dir(root().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        write!(page, "\n### {name}\n\n```toml\n{text}```\n").unwrap();
+    }
+}
+
+#[test]
+fn prompts_and_protocols() {
+    let mut page = format!(
+        "# Prompts and protocols\n\nThe files behind `run --protocol NAME` and `run --prompt NAME`, as they are in the program; \
+         [FORMAT](../../FORMAT.md#prompts-promptstoml) has their keys. This page is generated: `{COMMAND}`.\n\n## Protocols\n"
+    );
+    files("protocols", &mut page);
+    page += "\n## Prompts\n";
+    files("prompts", &mut page);
+    check("prompts.md", &page);
+}
+
 #[test]
 fn conventions() {
     let mut page = format!(

@@ -147,6 +147,8 @@ impl LanguageModel for Says {
 fn reader(samples: usize, style: PromptStyle) -> ReaderSpec {
     ReaderSpec {
         style,
+        named_prompt: None,
+        extract: Vec::new(),
         samples,
         temperature: 0.4,
         seed: 42,

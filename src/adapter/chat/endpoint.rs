@@ -12,16 +12,18 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use ureq::{Agent, Body};
-use url::Url;
 
+use super::address::Address;
+use super::event_stream::{self, StreamError};
+use super::meter::{self, Meter};
 use super::pool::{AbortSignal, Failure};
 use super::rate_limit::RateLimiter;
 use super::request_error::{ErrorBody, ErrorScope, RequestError};
 use super::wire::{self, Choice, RequestKeys, WireReply, WireUsage};
-use crate::adapter::Usage;
 use crate::adapter::secrets::Secrets;
+use crate::adapter::{Budget, Usage};
 use crate::config::{EndpointSpec, Price, RequestLimits, base_url};
-use crate::http::{HttpError, HttpLimits, agent};
+use crate::http::{HttpError, HttpLimits, agent, proxy_name};
 
 /// Failed questions in a row, each for a reason of its own, after which the endpoint counts as
 /// broken. The number is large because one picture that the endpoint refuses fails all questions
@@ -34,6 +36,8 @@ const MAX_FAILURES_BEFORE_FIRST_ANSWER: usize = 5;
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Shortest wait that is reported.
 const REPORTED_WAIT: Duration = Duration::from_secs(2);
+/// Azure's header for a key, at addresses with an `api-version`.
+const API_KEY: &str = "api-key";
 /// Longest accepted reply, in bytes.
 const LONGEST_REPLY: usize = 16 << 20;
 
@@ -49,7 +53,11 @@ pub(super) struct Endpoint {
     spec: EndpointSpec,
     limits: RequestLimits,
     price: Option<Price>,
-    base_url: Url,
+    /// Where requests share a budget.
+    meter: Option<Meter>,
+    address: Address,
+    /// The proxy that requests go through, as messages name it.
+    proxy: Option<String>,
     model: String,
     key: Option<SecretString>,
     /// The key and the passwords of proxies; no answer and no error contains them.
@@ -64,7 +72,7 @@ pub(super) struct Endpoint {
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
-            .field("base_url", &self.base_url.as_str())
+            .field("base_url", &self.address.base().as_str())
             .field("model", &self.model)
             .finish()
     }
@@ -72,14 +80,16 @@ impl fmt::Debug for Endpoint {
 
 impl Endpoint {
     /// Takes address, model and key from the environment variables that `spec` names, where they
-    /// are set.
+    /// are set. What its requests cost is taken from `budget`.
     ///
     /// # Errors
-    /// Returns an error if a required key is not set, or the address is invalid.
+    /// Returns an error if a required key is not set, the address is invalid, or a budget has no
+    /// price to go by.
     pub(super) fn new(
         spec: &EndpointSpec,
         limits: &RequestLimits,
         price: Option<Price>,
+        budget: Option<&Budget>,
     ) -> Result<Self> {
         let base = match spec
             .base_url_env
@@ -111,10 +121,21 @@ impl Endpoint {
             secrets.add(&format!("the key in {name}"), key.expose_secret());
         }
         secrets.add_proxies();
+        // The file's prices are those of its model at its address.
+        let price = price.filter(|_| base == spec.base_url && model == spec.model);
+        let meter = budget
+            .map(|budget| {
+                let price = price.with_context(|| {
+                    format!("--max-cost: its adapter file has no `[price]` of {model} at {base}")
+                });
+                price.map(|price| Meter::new(budget, price))
+            })
+            .transpose()?;
         Ok(Self {
-            // The file's prices are those of its model at its address.
-            price: price.filter(|_| base == spec.base_url && model == spec.model),
-            base_url: base,
+            price,
+            meter,
+            proxy: proxy_name(&base),
+            address: Address::new(base),
             model,
             key,
             secrets,
@@ -133,7 +154,7 @@ impl Endpoint {
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         let settings = [
             ("family", "chat".to_owned()),
-            ("base_url", self.base_url.to_string()),
+            ("base_url", self.address.to_string()),
             ("model", self.model.clone()),
             ("request_without", self.spec.without.join(", ")),
             (
@@ -145,6 +166,16 @@ impl Endpoint {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
+    }
+
+    /// Whether it is at the address of its file, and not at one that the environment names.
+    pub(super) fn is_at_own_address(&self) -> bool {
+        *self.address.base() == self.spec.base_url
+    }
+
+    /// The key and the passwords of proxies.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     pub(super) fn abort_signal(&self) -> &Arc<AbortSignal> {
@@ -161,7 +192,10 @@ impl Endpoint {
         messages: Vec<Value>,
         keys: &RequestKeys<'_>,
     ) -> Result<Reply, Failure> {
-        let body = wire::request(&self.spec, &self.model, messages, keys).to_string();
+        let guessed = self.meter.as_ref().map(|_| meter::guess_tokens(&messages));
+        let body = wire::request(&self.spec, &self.model, messages, keys);
+        // `Display` of a value takes milliseconds for a picture, this takes a tenth of one.
+        let body = serde_json::to_string(&body).context("cannot write the request")?;
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(self.limits.first_delay)
             .with_max_delay(self.limits.longest_delay)
@@ -171,7 +205,7 @@ impl Endpoint {
             .build();
         loop {
             self.abort.wait(self.rate_limiter.reserve())?;
-            let error = match self.send(&body) {
+            let error = match self.send_paid(&body, guessed, keys)? {
                 Ok(reply) => {
                     self.consecutive_failures.store(0, Ordering::Relaxed);
                     return Ok(reply);
@@ -191,6 +225,35 @@ impl Endpoint {
         }
     }
 
+    /// Sends a request once its cost is reserved, where there is a budget.
+    fn send_paid(
+        &self,
+        body: &str,
+        guessed: Option<u64>,
+        keys: &RequestKeys<'_>,
+    ) -> Result<Result<Reply, RequestError>, Failure> {
+        let Some((meter, guessed)) = self.meter.as_ref().zip(guessed) else {
+            return Ok(self.send(body));
+        };
+        let most = keys
+            .max_tokens
+            .unwrap_or_default()
+            .saturating_mul(keys.samples.max(1));
+        let metered = meter.reserve(
+            guessed,
+            u64::try_from(most).unwrap_or(u64::MAX),
+            &self.address,
+            &self.abort,
+        )?;
+        let sent = self.send(body);
+        match &sent {
+            Ok(reply) => meter.settle(metered, reply.usage),
+            Err(error) if error.is_charged => meter.charge(metered),
+            Err(_) => drop(metered),
+        }
+        Ok(sent)
+    }
+
     /// Pauses all requests for as long as the server asks; reports the pause once, however many
     /// requests receive it.
     fn pause(&self, wait: Duration, message: &str) {
@@ -198,7 +261,7 @@ impl Endpoint {
             let (wait, longest) = (wait.as_secs_f64(), LONGEST_WAIT.as_secs());
             chartbench_core::note!(
                 "note: {}: {message}; retry after {wait} s (up to {longest} s are waited for)",
-                self.base_url
+                self.address
             );
         }
     }
@@ -219,7 +282,7 @@ impl Endpoint {
             Some(wait) => format!("; it wants to be asked again in {} s", wait.as_secs()),
             None => String::new(),
         };
-        let message = format!("{}: {message}{wait}", self.base_url);
+        let message = format!("{}: {message}{wait}", self.address);
         match scope {
             ErrorScope::Endpoint => self.abort.raise(message),
             ErrorScope::Question => {
@@ -233,18 +296,40 @@ impl Endpoint {
         }
     }
 
+    /// Sends a request. A server that does not know the path is asked once more with `/v1` before
+    /// it, where the address names no version.
     fn send(&self, body: &str) -> Result<Reply, RequestError> {
+        let may_lack_v1 = self.address.may_lack_v1();
+        match self.post(body) {
+            Err(error) if error.is_not_found && may_lack_v1 => {
+                self.address.set_adds_v1(true);
+                let again = self.post(body);
+                match again {
+                    Err(other) if other.is_not_found => {
+                        self.address.set_adds_v1(false);
+                        let message = format!("{} (with `/v1`: {})", error.message, other.message);
+                        Err(RequestError { message, ..error })
+                    }
+                    again => again,
+                }
+            }
+            sent => sent,
+        }
+    }
+
+    fn post(&self, body: &str) -> Result<Reply, RequestError> {
         let begun = Instant::now();
-        let address = format!(
-            "{}/chat/completions",
-            self.base_url.as_str().trim_end_matches('/')
-        );
         let mut request = self
             .client
-            .post(address)
+            .post(self.address.completions().as_str())
             .header(CONTENT_TYPE, "application/json");
         if let Some(key) = &self.key {
-            request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose_secret()));
+            let key = key.expose_secret();
+            request = if self.address.is_azure() {
+                request.header(API_KEY, key)
+            } else {
+                request.header(AUTHORIZATION, format!("Bearer {key}"))
+            };
         }
         let response = request
             .send(body)
@@ -282,14 +367,29 @@ impl Endpoint {
             if body.len() > LONGEST_REPLY {
                 return Err(RequestError::long(LONGEST_REPLY));
             }
-            if length == 0 {
+            if length == 0 || event_stream::is_at_end(&body) {
                 break;
             }
         }
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
+    /// The reply in a body with a good status; some servers stream although they are not asked to.
     fn reply(&self, body: &str) -> Result<Reply, RequestError> {
+        if !event_stream::is_stream(body) {
+            return self.parse(body);
+        }
+        match event_stream::whole_reply(body) {
+            Ok(reply) => self.parse(&reply),
+            Err(StreamError::Cut) => Err(RequestError::cut_stream()),
+            Err(StreamError::Garbled(error)) => {
+                let body = ErrorBody::new(body, &self.secrets);
+                Err(RequestError::garbled(&body, &error))
+            }
+        }
+    }
+
+    fn parse(&self, body: &str) -> Result<Reply, RequestError> {
         let error_body = || ErrorBody::new(body, &self.secrets);
         let reply =
             WireReply::parse(body).map_err(|error| RequestError::garbled(&error_body(), &error))?;
@@ -333,6 +433,17 @@ impl Endpoint {
     }
 
     fn transport(&self, error: HttpError) -> RequestError {
+        if let Some(proxy) = &self.proxy {
+            match &error {
+                HttpError::ConnectTimeout => {
+                    let limit = self.limits.connect_timeout.as_secs_f64();
+                    let cause = format!("within {limit} s (`limits.connect_timeout`)");
+                    return RequestError::proxy(proxy, &cause);
+                }
+                HttpError::Connect(cause) => return RequestError::proxy(proxy, cause),
+                HttpError::Timeout | HttpError::Broken(_) => {}
+            }
+        }
         match error {
             HttpError::ConnectTimeout => RequestError::unreachable(self.limits.connect_timeout),
             HttpError::Timeout => RequestError::slow(self.limits.answer_timeout),

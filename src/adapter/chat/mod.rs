@@ -4,28 +4,37 @@
 //! Several threads send questions ([`pool`]), at the rate that the adapter file allows
 //! ([`rate_limit`]). Transient failures are retried ([`endpoint`]); other failures of the endpoint
 //! stop the adapter ([`request_error`]), and so does a server that refuses the first connection
-//! ([`contact`]).
+//! ([`contact`]). A server may be started for the run ([`served`]), and requests may share a budget
+//! ([`meter`]).
 
+mod address;
 mod contact;
+mod conversation;
 mod endpoint;
+mod event_stream;
 mod image;
+mod meter;
 mod pool;
 mod rate_limit;
 mod request_error;
+mod served;
 mod wire;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::extraction::extract;
 use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
 use super::{Adapter, Answer, GiveUp, Identity, Overrides, ReportAnswer};
-use crate::config::ChatSpec;
-use chartbench_core::question::{AnswerType, Chart, ChartQuestions, Question};
+use crate::config::{ChatSpec, Extraction};
+use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
+use image::{ImageLimits, SharedPicture};
 use pool::Failure;
+use served::Served;
 use wire::RequestKeys;
 
 /// Questions in a call per thread: enough to keep the threads busy while a call's last answers
@@ -41,6 +50,8 @@ pub struct Chat {
     max_tokens: usize,
     endpoint: Endpoint,
     contact: Contact,
+    /// The server that is started for it.
+    served: Option<Served>,
 }
 
 impl Chat {
@@ -48,16 +59,33 @@ impl Chat {
     /// sent.
     ///
     /// # Errors
-    /// Returns an error if a required key is not set, or the address is invalid.
+    /// Returns an error if a required key is not set, the address is invalid, the command of
+    /// `serve` holds a key, or the budget of `overrides` has no price to go by.
     pub fn new(id: &str, spec: &ChatSpec, overrides: &Overrides) -> Result<Self> {
-        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price)?;
+        let budget = overrides.budget.as_ref();
+        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price, budget)?;
+        // A server that the environment names runs already.
+        let serve = spec.serve.as_ref().filter(|_| endpoint.is_at_own_address());
+        let served = serve
+            .map(|serve| {
+                let (url, limit) = (&spec.endpoint.base_url, spec.limits.start_timeout);
+                Served::new(serve, url, limit, endpoint.secrets().clone())
+            })
+            .transpose()?;
         let max_tokens = overrides
             .max_new_tokens
             .unwrap_or(spec.generation.max_tokens);
         let mut settings = endpoint.settings();
         let contact = Contact::new(&settings, &spec.limits);
         let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
-        set("prompt", spec.prompt.question.clone());
+        let named = spec.named_prompt.as_ref();
+        match named {
+            Some(named) => {
+                set("prompt_name", named.name.clone());
+                set("prompt", named.describe()?);
+            }
+            None => set("prompt", spec.prompt.question.clone()),
+        }
         set(
             "table_prompt",
             spec.prompt
@@ -70,9 +98,22 @@ impl Chat {
             spec.prompt
                 .system
                 .clone()
+                .filter(|_| named.is_none())
                 .unwrap_or_else(|| "none".to_owned()),
         );
         set("image", image::HANDLING.to_owned());
+        // Rows of files without these keys are what they were before there were any.
+        for (key, limit) in [
+            ("max_image_side", spec.endpoint.max_image_side),
+            ("max_image_bytes", spec.endpoint.max_image_bytes),
+        ] {
+            if let Some(limit) = limit {
+                set(key, limit.to_string());
+            }
+        }
+        if let Some(served) = &served {
+            set("serve", served.setting());
+        }
         set(
             "image_detail",
             spec.image_detail
@@ -89,14 +130,12 @@ impl Chat {
             sent(spec.generation.seed.map(|value| value.to_string())),
         );
         set(spec.endpoint.max_tokens_key.name(), max_tokens.to_string());
-        set(
-            "answer",
-            spec.answer_after
-                .as_ref()
-                .map_or("the whole reply".to_owned(), |after| {
-                    format!("after {after:?}")
-                }),
-        );
+        let answer = match (spec.extract.as_slice(), &spec.answer_after) {
+            ([], Some(after)) => format!("after {after:?}"),
+            ([] | [Extraction::Whole], _) => "the whole reply".to_owned(),
+            (rules, _) => format!("extracted: {}", Extraction::describe(rules)),
+        };
+        set("answer", answer);
         Ok(Self {
             identity: Identity {
                 id: id.to_owned(),
@@ -106,7 +145,16 @@ impl Chat {
             max_tokens,
             endpoint,
             contact,
+            served,
         })
+    }
+
+    /// Has the server started where the run is to do that, and makes the first connection.
+    fn reach(&self) -> Result<(), String> {
+        if let Some(served) = &self.served {
+            served.start(self.endpoint.abort_signal())?;
+        }
+        self.contact.make()
     }
 
     /// Asks every job on several threads, after a first connection.
@@ -117,7 +165,9 @@ impl Chat {
         report: &mut dyn FnMut(usize, Result<T>),
     ) -> Result<()> {
         let abort = self.endpoint.abort_signal();
-        if let Err(reason) = self.contact.make() {
+        if abort.check().is_ok()
+            && let Err(reason) = self.reach()
+        {
             abort.raise(reason);
         }
         let pool = pool::Pool {
@@ -125,7 +175,12 @@ impl Chat {
             abort,
             when_quiet: &|| self.contact.check(),
         };
-        pool.ask_concurrently(jobs, ask, report)
+        let asked = pool.ask_concurrently(jobs, ask, report);
+        let last_words = |error| match self.served.as_ref().and_then(Served::last_words) {
+            Some(words) => anyhow::anyhow!("{error:#}; {words}"),
+            None => error,
+        };
+        asked.map_err(last_words)
     }
 
     /// Ends waits and begins no more requests; replies on their way are still awaited, for they are
@@ -137,47 +192,72 @@ impl Chat {
 
     fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
         let prompt = &self.spec.prompt;
-        let text = match question.answer_type {
-            Some(AnswerType::Table) => prompt.table.clone().with_context(|| {
+        let is_table = question.answer_type == Some(AnswerType::Table);
+        if let Some(named) = self.spec.named_prompt.as_ref().filter(|_| !is_table) {
+            return self.converse(image, named, question);
+        }
+        let text = if is_table {
+            prompt.table.clone().with_context(|| {
                 format!(
                     "{} writes no tables: its file has no `prompt.table`",
                     self.identity.id
                 )
-            })?,
-            _ => prompt.about(&question.text),
+            })?
+        } else {
+            prompt.about(&question.text)
         };
-        let mut url = json!({"url": image});
-        if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
-            url.insert("detail".to_owned(), detail.as_str().into());
-        }
-        let content =
-            json!([{"type": "image_url", "image_url": url}, {"type": "text", "text": text}]);
+        let content = json!([self.image_part(image), {"type": "text", "text": text}]);
         let system = prompt
             .system
             .iter()
+            .filter(|_| self.spec.named_prompt.is_none())
             .map(|system| json!({"role": "system", "content": system}));
         let messages = system
             .chain([json!({"role": "user", "content": content})])
             .collect();
-        let generation = &self.spec.generation;
-        let keys = RequestKeys {
-            temperature: generation.temperature,
-            seed: generation.seed,
-            max_tokens: Some(self.max_tokens),
-            ..RequestKeys::default()
-        };
-        let reply = self.endpoint.ask(messages, &keys)?;
+        let reply = self.endpoint.ask(messages, &self.request_keys())?;
         let choice = reply
             .choices
             .into_iter()
             .next()
             .context("the reply has no choices")?;
-        let answer = answer(choice.text()?, self.spec.answer_after.as_deref());
+        let rules = if is_table {
+            &[]
+        } else {
+            self.spec.extract.as_slice()
+        };
+        let answer = answer(choice.text()?, rules, self.answer_after());
         Ok(Answer {
             usage: reply.usage,
             finish_reason: choice.finish_reason,
             ..answer
         })
+    }
+
+    /// The picture as a part of a message.
+    fn image_part(&self, image: &str) -> Value {
+        let mut url = json!({"url": image});
+        if let (Some(detail), Value::Object(url)) = (&self.spec.image_detail, &mut url) {
+            url.insert("detail".to_owned(), detail.as_str().into());
+        }
+        json!({"type": "image_url", "image_url": url})
+    }
+
+    /// The keys of a question about a picture.
+    fn request_keys(&self) -> RequestKeys<'static> {
+        let generation = &self.spec.generation;
+        RequestKeys {
+            temperature: generation.temperature,
+            seed: generation.seed,
+            max_tokens: Some(self.max_tokens),
+            ..RequestKeys::default()
+        }
+    }
+
+    /// The text before answers by the adapter file, where no rules stand in its place.
+    fn answer_after(&self) -> Option<&str> {
+        let after = self.spec.answer_after.as_deref();
+        after.filter(|_| self.spec.extract.is_empty())
     }
 
     fn about_prompt(&self, prompt: &str, sampling: &Sampling) -> Result<Vec<Completion>, Failure> {
@@ -228,12 +308,22 @@ impl Chat {
     }
 }
 
-/// Extracts the answer of a reply; the whole reply is kept as a completion if it is longer.
-fn answer(reply: &str, after: Option<&str>) -> Answer {
-    let part = after
-        .and_then(|after| reply.rsplit_once(after))
-        .map(|(_, part)| part.trim());
-    let (marker_missing, part) = (after.is_some() && part.is_none(), part.unwrap_or(reply));
+/// Extracts the answer of a reply by `rules`, or else what follows the last `after`; the whole reply
+/// is kept as a completion if it is longer. Rules that find nothing give an empty answer, which
+/// harnesses score 0; a missing `after` gives the whole reply.
+fn answer(reply: &str, rules: &[Extraction], after: Option<&str>) -> Answer {
+    let part = match (rules, after) {
+        ([], None) => Some(reply.to_owned()),
+        ([], Some(after)) => reply
+            .rsplit_once(after)
+            .map(|(_, part)| part.trim().to_owned()),
+        (rules, _) => extract(rules, reply),
+    };
+    let marker_missing = part.is_none();
+    let part = part.unwrap_or_else(|| {
+        let whole = if rules.is_empty() { reply } else { "" };
+        whole.to_owned()
+    });
     let completions = if part == reply {
         Vec::new()
     } else {
@@ -265,26 +355,29 @@ impl Adapter for Chat {
     }
 
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
-        // Each chart is read and encoded once, by the first thread that needs it.
-        let images: Vec<OnceLock<Result<String, String>>> =
-            charts.iter().map(|_| OnceLock::new()).collect();
-        let image = |slot: &OnceLock<Result<String, String>>, chart: &Chart| -> Result<String> {
-            let encoded =
-                slot.get_or_init(|| image::data_url(chart).map_err(|error| format!("{error:#}")));
-            encoded.clone().map_err(anyhow::Error::msg)
+        let limits = ImageLimits {
+            side: self.spec.endpoint.max_image_side,
+            bytes: self.spec.endpoint.max_image_bytes,
         };
-        let jobs: Vec<_> = charts
+        let pictures: Vec<_> = charts
             .iter()
-            .zip(&images)
-            .flat_map(|(entry, slot)| {
+            .map(|entry| SharedPicture::new(entry, limits))
+            .collect();
+        let jobs: Vec<(&SharedPicture<'_>, &Question)> = charts
+            .iter()
+            .zip(&pictures)
+            .flat_map(|(entry, picture)| {
                 entry
                     .questions
                     .iter()
-                    .map(move |question| (slot, &entry.chart, question))
+                    .map(move |question| (picture, question))
             })
             .collect();
-        let ask = |&(slot, chart, question): &(_, &Chart, &Question)| {
-            self.about_chart(&image(slot, chart)?, question)
+        let ask = |&(picture, question): &(&SharedPicture<'_>, &Question)| {
+            let image = picture.get().map_err(Failure::from);
+            let asked = image.and_then(|image| self.about_chart(&image, question));
+            picture.finish_question();
+            asked
         };
         self.ask_all(&jobs, ask, report)
     }
@@ -296,7 +389,10 @@ impl Adapter for Chat {
 
 impl LanguageModel for Chat {
     fn settings(&self) -> Vec<(String, String)> {
-        self.endpoint.settings()
+        let mut settings = self.endpoint.settings();
+        let serve = self.served.as_ref().map(Served::setting);
+        settings.extend(serve.map(|serve| ("serve".to_owned(), serve)));
+        settings
     }
 
     fn batch(&self) -> usize {
@@ -324,6 +420,7 @@ mod tests {
 
     #[test]
     fn the_answer_follows_the_last_marker() {
+        let answer = |reply: &str, after| super::answer(reply, &[], after);
         assert_eq!(answer("so 5\n", None), Answer::from_text("so 5\n"));
         let whole = Answer {
             marker_missing: true,
@@ -338,6 +435,22 @@ mod tests {
                 ..Answer::from_text("5")
             }
         );
+    }
+
+    #[test]
+    fn rules_that_find_nothing_give_an_empty_answer() {
+        let answer = |reply: &str| super::answer(reply, &[Extraction::Boxed], None);
+        let empty = Answer {
+            completions: vec!["so 5".to_owned()],
+            marker_missing: true,
+            ..Answer::from_text("")
+        };
+        assert_eq!(answer("so 5"), empty);
+        let found = Answer {
+            completions: vec![r"\boxed{5}".to_owned()],
+            ..Answer::from_text("5")
+        };
+        assert_eq!(answer(r"\boxed{5}"), found);
     }
 
     #[test]

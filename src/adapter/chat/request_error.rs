@@ -9,6 +9,9 @@ use ureq::http::header::{HeaderMap, RETRY_AFTER};
 use super::wire;
 use crate::adapter::secrets::Secrets;
 
+/// The wait that the server asks for, in milliseconds.
+const RETRY_AFTER_MS: &str = "retry-after-ms";
+
 /// The scope of an error that retries do not mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorScope {
@@ -28,6 +31,10 @@ pub(super) struct RequestError {
     pub scope: ErrorScope,
     /// The server's `Retry-After`.
     pub wait: Option<Duration>,
+    /// Whether the server knows no such path or model: status 404.
+    pub is_not_found: bool,
+    /// Whether the server may have computed an answer, which is then to be paid.
+    pub is_charged: bool,
 }
 
 /// The body of a failed reply, with its error message.
@@ -53,6 +60,16 @@ impl RequestError {
             retryable,
             scope,
             wait: None,
+            is_not_found: false,
+            is_charged: false,
+        }
+    }
+
+    /// The same error of a request that may have to be paid.
+    fn charged(self) -> Self {
+        Self {
+            is_charged: true,
+            ..self
         }
     }
 
@@ -65,6 +82,22 @@ impl RequestError {
         )
     }
 
+    /// No connection through a proxy.
+    pub(super) fn proxy(proxy: &str, cause: &str) -> Self {
+        Self::new(
+            format!(
+                "no connection through the proxy {proxy} ({cause}): check the proxy, or list the server's host in NO_PROXY"
+            ),
+            true,
+            ErrorScope::Endpoint,
+        )
+    }
+
+    /// A stream that ended before its last event.
+    pub(super) fn cut_stream() -> Self {
+        Self::connection("the stream ended before its last event").charged()
+    }
+
     /// No whole reply in time. A model that does not come to an end does so for one question; a
     /// server that is gone is noticed by its connections.
     pub(super) fn slow(limit: Duration) -> Self {
@@ -72,7 +105,7 @@ impl RequestError {
             "no whole reply within {} s (`limits.answer_timeout`)",
             limit.as_secs_f64()
         );
-        Self::new(message, true, ErrorScope::Question)
+        Self::new(message, true, ErrorScope::Question).charged()
     }
 
     /// No connection in time.
@@ -91,6 +124,7 @@ impl RequestError {
             true,
             ErrorScope::Question,
         )
+        .charged()
     }
 
     /// A reply with a good status that is not a chat completion.
@@ -99,7 +133,7 @@ impl RequestError {
             "the reply is no chat completion ({error}): {}",
             body.message
         );
-        Self::new(message, true, ErrorScope::Question)
+        Self::new(message, true, ErrorScope::Question).charged()
     }
 
     /// An answer with a secret in it.
@@ -109,6 +143,7 @@ impl RequestError {
             false,
             ErrorScope::Question,
         )
+        .charged()
     }
 
     /// A reply with a status that is an error; `key` describes where the key comes from.
@@ -125,13 +160,14 @@ impl RequestError {
         };
         let error =
             |retryable, scope| Self::new(format!("status {status}{said}"), retryable, scope);
-        let error = match status {
+        let refused = || {
             // Servers repeat keys in this message.
-            401 | 403 => Self::new(
-                format!("status {status}: it refuses {key}"),
-                false,
-                ErrorScope::Endpoint,
-            ),
+            let message = format!("status {status}: it refuses {key}");
+            Self::new(message, false, ErrorScope::Endpoint)
+        };
+        let error = match status {
+            401 | 403 => refused(),
+            400 if is_refused_key(body.body) => refused(),
             400 | 413 | 415 | 422 => error(false, ErrorScope::Question),
             429 if is_spent(body.body) => error(false, ErrorScope::Endpoint),
             408 | 409 | 429 | 502..=504 => error(true, ErrorScope::Endpoint),
@@ -144,16 +180,18 @@ impl RequestError {
             _ => error(false, ErrorScope::Endpoint),
         };
         Self {
-            wait: retry_after(headers),
+            wait: retry_after(headers).or_else(|| wire::retry_delay(body.body)),
+            is_not_found: status == 404,
             ..error
         }
     }
 
-    /// An error message with a good status: its `code` is a status where it is a number.
+    /// An error message with a good status: its `code` is a status where it is a number, or a number
+    /// as text.
     pub(super) fn in_reply(error: &Value, body: &ErrorBody<'_>, key: &str) -> Self {
         let code = error
             .get("code")
-            .and_then(Value::as_u64)
+            .and_then(wire::count)
             .and_then(|code| u16::try_from(code).ok());
         let status =
             code.filter(|&code| StatusCode::from_u16(code).is_ok_and(|code| !code.is_success()));
@@ -166,8 +204,21 @@ fn is_spent(body: &str) -> bool {
     body.contains("insufficient_quota")
 }
 
-/// `Retry-After`: seconds or a date (RFC 9110, 10.2.3).
+/// Whether a 400 is about the key: Gemini has no 401.
+fn is_refused_key(body: &str) -> bool {
+    body.contains("API_KEY_INVALID")
+}
+
+/// `Retry-After`: seconds or a date (RFC 9110, 10.2.3); Azure's and OpenAI's `retry-after-ms`, which
+/// is more precise, goes before it.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let milliseconds = headers
+        .get(RETRY_AFTER_MS)
+        .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
+        .filter(|milliseconds| *milliseconds > 0.0);
+    if let Some(milliseconds) = milliseconds {
+        return Some(Duration::try_from_secs_f64(milliseconds / 1e3).unwrap_or(Duration::MAX));
+    }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 => {
@@ -229,6 +280,50 @@ mod tests {
         );
         let error = RequestError::status(401, &HeaderMap::new(), &body, "the key in X");
         assert_eq!(error.message, "status 401: it refuses the key in X");
+    }
+
+    #[test]
+    fn geminis_and_azures_errors_are_read() {
+        let at = |status: u16, text: &str| {
+            let body = ErrorBody::new(text, &Secrets::default());
+            RequestError::status(status, &HeaderMap::new(), &body, "the key in X")
+        };
+        let gemini = r#"[{"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT",
+            "details": [{"reason": "API_KEY_INVALID"}]}}]"#;
+        let error = at(400, gemini);
+        assert_eq!(error.message, "status 400: it refuses the key in X");
+        assert_eq!(error.scope, ErrorScope::Endpoint);
+        let quota = r#"[{"error": {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED",
+            "details": [{"@type": "q"}, {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}]}}]"#;
+        let error = at(429, quota);
+        assert_eq!(error.message, "status 429: Quota exceeded.");
+        assert_eq!(
+            (error.retryable, error.wait),
+            (true, Some(Duration::from_millis(34_500)))
+        );
+        for (azure, message) in [
+            (
+                r#"{"error": {"code": "DeploymentNotFound", "message": "No such deployment."}}"#,
+                "status 404: No such deployment.",
+            ),
+            (
+                r#"{"statusCode": 404, "message": "Resource not found"}"#,
+                "status 404: Resource not found",
+            ),
+        ] {
+            let error = at(404, azure);
+            assert_eq!(error.message, message);
+            assert!(error.is_not_found && !error.retryable);
+        }
+        let body = ErrorBody::new("{}", &Secrets::default());
+        let error = serde_json::json!({"code": "429", "message": "slow down"});
+        let error = RequestError::in_reply(&error, &body, "the key");
+        assert!(error.retryable && error.scope == ErrorScope::Endpoint);
+        let headers = HeaderMap::from_iter([
+            (RETRY_AFTER, "1".parse().unwrap()),
+            (RETRY_AFTER_MS.parse().unwrap(), "250".parse().unwrap()),
+        ]);
+        assert_eq!(retry_after(&headers), Some(Duration::from_millis(250)));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! (<https://platform.openai.com/docs/api-reference/chat>).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::adapter::secrets::Secrets;
 use crate::config::EndpointSpec;
@@ -44,6 +45,10 @@ pub(super) fn request(
     set(spec.max_tokens_key.name(), keys.max_tokens.map(Value::from));
     set("stop", (!keys.stop.is_empty()).then(|| keys.stop.into()));
     set("n", (keys.samples > 1).then(|| keys.samples.into()));
+    if spec.stream {
+        set("stream", Some(true.into()));
+        set("stream_options", Some(json!({"include_usage": true})));
+    }
     Value::Object(body)
 }
 
@@ -92,7 +97,11 @@ impl WireReply {
             part.and_then(|part| serde_json::from_str(part.get()).ok())
         }
         let body = replace_lone_surrogates(body);
-        let body: Body<'_> = serde_json::from_str(&body)?;
+        let body = match serde_json::from_str::<Vec<&RawValue>>(&body).as_deref() {
+            // Gemini's errors are in a list.
+            Ok([reply]) => serde_json::from_str::<Body<'_>>(reply.get())?,
+            _ => serde_json::from_str(&body)?,
+        };
         let usage = read::<Value>(body.usage).filter(Value::is_object);
         Ok(Self {
             choices: read::<Vec<WireChoice>>(body.choices)
@@ -141,11 +150,16 @@ impl From<WireChoice> for Choice {
     }
 }
 
-/// A message's text: a string, or the texts of a list of parts.
-fn content(value: &Value) -> Option<String> {
+/// A message's text: a string, or the texts of a list of parts without those of its reasoning.
+pub(super) fn content(value: &Value) -> Option<String> {
+    let is_reasoning = |part: &Value| {
+        let kind = part.get("type").and_then(Value::as_str);
+        kind.is_some_and(|kind| ["reasoning", "thinking"].contains(&kind))
+    };
     let part = |part: &Value| {
         part.as_str()
             .or_else(|| part.get("text")?.as_str())
+            .filter(|_| !is_reasoning(part))
             .map(str::to_owned)
     };
     match value {
@@ -166,7 +180,7 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// A count that is a number, or a number as text.
-fn count(value: &Value) -> Option<u64> {
+pub(super) fn count(value: &Value) -> Option<u64> {
     value
         .as_u64()
         .or_else(|| value.as_str()?.trim().parse().ok())
@@ -174,7 +188,7 @@ fn count(value: &Value) -> Option<u64> {
 
 /// Puts U+FFFD in the place of each escaped half of a surrogate pair without its other half: a
 /// server that counts in UTF-16 cuts an answer there, and JSON's own rules would refuse all of it.
-fn replace_lone_surrogates(body: &str) -> Cow<'_, str> {
+pub(super) fn replace_lone_surrogates(body: &str) -> Cow<'_, str> {
     let unit = |at: usize| {
         let digits = body
             .get(at..)
@@ -230,7 +244,10 @@ impl Choice {
             self.refusal.as_deref(),
             self.reasoning,
         ) {
-            ("content_filter", ..) => bail!("the endpoint's content filter withheld the answer"),
+            // Gemini adds the filter's reason.
+            (reason, ..) if reason.starts_with("content_filter") => {
+                bail!("the endpoint's content filter withheld the answer")
+            }
             ("error" | "abort", ..) => {
                 bail!("the endpoint broke the answer off (finish_reason {finish})")
             }
@@ -277,11 +294,39 @@ impl Choice {
 /// The error message of a server: from the usual places in a JSON body, else the body.
 pub(super) fn error_message(body: &str) -> String {
     let json: Value = serde_json::from_str(&replace_lone_surrogates(body)).unwrap_or_default();
-    let pointers = ["/error/message", "/error", "/message", "/detail"];
+    let json = in_list(&json);
+    let pointers = [
+        "/error/message",
+        "/error",
+        "/message",
+        "/detail",
+        "/detail/0/msg",
+    ];
     let found = pointers
         .iter()
         .find_map(|pointer| json.pointer(pointer).and_then(Value::as_str));
     found.unwrap_or(body).to_owned()
+}
+
+/// How long Gemini's error asks to wait.
+pub(super) fn retry_delay(body: &str) -> Option<Duration> {
+    let json: Value = serde_json::from_str(body).ok()?;
+    let details = in_list(&json).pointer("/error/details")?.as_array()?;
+    let delay = details
+        .iter()
+        .find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|delay| !delay.is_zero())
+}
+
+/// The value itself, or the one value of a list.
+fn in_list(value: &Value) -> &Value {
+    match value {
+        Value::Array(values) if values.len() == 1 => values.first().unwrap_or(value),
+        value => value,
+    }
 }
 
 /// A text of a server on one line, and not too long.
@@ -324,6 +369,12 @@ mod tests {
                 "\"stop\"",
                 "7 8",
             ),
+            (
+                r#"{"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "8?"}]},
+                    {"type": "reasoning", "text": "8?"}, {"type": "text", "text": "7"}]}"#,
+                "\"stop\"",
+                "7",
+            ),
             (r#"{"content": 7}"#, "{}", "7"),
             (r#"{"content": "7 \ud83d"}"#, "\"length\"", "7 \u{fffd}"),
             (
@@ -342,6 +393,11 @@ mod tests {
             (
                 "null",
                 "\"content_filter\"",
+                "the endpoint's content filter withheld the answer",
+            ),
+            (
+                r#"{"content": "7"}"#,
+                "\"content_filter: RECITATION\"",
                 "the endpoint's content filter withheld the answer",
             ),
             ("null", "null", "the reply has no text (finish_reason none)"),

@@ -11,4 +11,4 @@ pub use locate::locate_export;
 pub use locate::{file, is_cached, locate};
 pub use lora_base::LoraBase;
 
-pub use crate::hub::{HubOptions, Unavailable, WeightsUnavailable, user_cache};
+pub use crate::hub::{HubOptions, Unavailable, WeightsUnavailable, program_cache, user_cache};

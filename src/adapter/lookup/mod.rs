@@ -53,7 +53,7 @@ impl TableReader for LookupReader {
         for (index, question) in questions.iter().enumerate() {
             report(
                 index,
-                answer(question.table, question.text).map(Answer::from_text),
+                answer(question.table, &question.question.text).map(Answer::from_text),
             );
         }
         Ok(())

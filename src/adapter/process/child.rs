@@ -1,10 +1,5 @@
 //! The running program and its three pipes. Each pipe has a thread, so that a program that reads,
 //! writes or hangs when it should not cannot block this one.
-//!
-//! On Unix the program leads a process group, and a small shell outside it, the [`Guard`], waits
-//! for this process to let go of it: when the adapter ends, and also when this process is killed,
-//! whatever is left of the group is killed. A program that leaves the group on purpose (`setsid`)
-//! is not found.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -14,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+use crate::adapter::process_group::{Ending, Guard, lead_group};
 use crate::adapter::secrets::Secrets;
 use crate::config::ProcessSpec;
 
@@ -60,8 +56,7 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        lead_group(&mut command);
         let mut process = command.spawn().with_context(|| {
             format!(
                 "cannot start `{}` in {}",
@@ -76,7 +71,7 @@ impl Child {
         );
         let (input, lines_in) = channel();
         let (lines_out, output) = channel();
-        let guard = Guard::start(process.id(), spec.grace);
+        let guard = Guard::start(process.id(), Ending::Kill(spec.grace));
         let (prefix, secrets) = (id.to_owned(), secrets.clone());
         std::thread::spawn(move || stdin.map(|stdin| write(stdin, &lines_in)));
         std::thread::spawn(move || stdout.map(|stdout| read(stdout, &lines_out)));
@@ -153,55 +148,6 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// A shell that kills a process group when it is dropped, or when this process ends in any way: its
-/// input ends then. It leads a group of its own, so that Ctrl-C does not reach it.
-struct Guard(std::process::Child);
-
-/// `$1`: the process group, `$2`: the seconds it has to end by itself where this process was
-/// killed.
-#[cfg(unix)]
-const GUARD: &str = r#"read -r _ || sleep "$2"; kill -s KILL -- "-$1""#;
-
-impl Guard {
-    /// `None` where there is no such shell.
-    #[cfg(unix)]
-    fn start(group: u32, grace: Duration) -> Option<Self> {
-        use std::os::unix::process::CommandExt;
-        let seconds = grace.as_secs_f64().ceil().to_string();
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .args([
-                "-c",
-                GUARD,
-                "chartbench-guard",
-                &group.to_string(),
-                &seconds,
-            ])
-            .process_group(0);
-        shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()
-            .map(Self)
-    }
-
-    #[cfg(not(unix))]
-    fn start(_: u32, _: Duration) -> Option<Self> {
-        None
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        // A line is the word to kill now; the end of its input alone means that this process was
-        // killed.
-        let _ = self.0.stdin.take().map(|mut stdin| stdin.write_all(b"\n"));
-        let _ = self.0.wait();
     }
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::adapter::hub::user_cache;
+use crate::adapter::hub::program_cache;
 use chartbench_core::answer::{Identity, settings_sha256};
 use chartbench_core::files::{FileLock, JsonLines};
 
@@ -69,11 +69,7 @@ impl TableCache {
     /// # Errors
     /// Returns an error if there is no home folder and no `CHARTBENCH_CACHE`.
     pub fn folder() -> Result<PathBuf> {
-        let set = std::env::var_os("CHARTBENCH_CACHE")
-            .filter(|folder| !folder.is_empty())
-            .map(PathBuf::from);
-        let cache = set.or_else(|| Some(user_cache()?.join("chartbench")));
-        Ok(cache
+        Ok(program_cache()
             .context("no folder to keep tables in: set CHARTBENCH_CACHE to one")?
             .join("tables"))
     }

@@ -94,10 +94,7 @@ impl Adapter for TableQa {
         for (index, ((_, question), table)) in questions(charts).zip(tables).enumerate() {
             match table {
                 Some(Ok(table)) => {
-                    asked.push(TableQuestion {
-                        table,
-                        text: &question.text,
-                    });
+                    asked.push(TableQuestion { table, question });
                     places.push(index);
                 }
                 Some(Err(error)) => report(index, Err(anyhow!(error.clone()))),

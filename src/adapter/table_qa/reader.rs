@@ -3,14 +3,15 @@
 use anyhow::Result;
 
 use crate::adapter::{GiveUp, ReportAnswer};
+use chartbench_core::question::Question;
 
 /// A question with the table that it is to be answered from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct TableQuestion<'a> {
     /// The table as its reader wrote it, which may be any text.
     pub table: &'a str,
     /// The question.
-    pub text: &'a str,
+    pub question: &'a Question,
 }
 
 /// A reader of tables: a language model that is prompted, or rules.

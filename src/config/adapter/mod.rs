@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use chat::{
-    ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Price, RequestLimits, base_url,
+    ChatGeneration, ChatPrompt, ChatSpec, EndpointSpec, Price, RequestLimits, ServeSpec, base_url,
 };
 pub use generation::GenerationSpec;
 pub use gguf::{GgufSource, GgufSpec};
@@ -123,6 +123,11 @@ impl Family {
         };
         match self {
             Self::Process(process) => process.folder = dir.join(&process.folder),
+            Self::Chat(chat) => {
+                if let Some(serve) = &mut chat.serve {
+                    serve.folder = dir.join(&serve.folder);
+                }
+            }
             Self::Pix2Struct(spec) => resolve(&mut spec.weights),
             Self::UniChart(spec) => resolve(&mut spec.weights),
             // Its tables of keys hold copies that nothing reads.

@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 use super::count;
+use crate::config::{Extraction, PromptSpec};
 use chartbench_core::counts::{MAX_SAMPLES, MAX_TOKENS};
 
 /// How a language model is asked, and how often.
@@ -11,6 +12,10 @@ use chartbench_core::counts::{MAX_SAMPLES, MAX_TOKENS};
 pub struct ReaderSpec {
     /// The prompt around the table and the question.
     pub style: PromptStyle,
+    /// `--prompt`: it stands in the place of `style`.
+    pub named_prompt: Option<PromptSpec>,
+    /// `--extract`: the rules that cut out an answer; empty: those of the prompt's style.
+    pub extract: Vec<Extraction>,
     /// Completions a question; the answer is their majority (self-consistency, arXiv:2203.11171).
     pub samples: usize,
     /// Sampling temperature; 0 is greedy decoding, of which one sample is enough.
@@ -76,6 +81,8 @@ impl WireReader {
         );
         Ok(ReaderSpec {
             style,
+            named_prompt: None,
+            extract: Vec::new(),
             samples,
             temperature,
             seed,

@@ -34,6 +34,10 @@ pub(in crate::jobs) fn load(
             Split::Train,
         )?))
     };
+    let mut selected = selected.clone();
+    if run.budget.is_some() {
+        selected.overrides.budget.clone_from(&run.budget);
+    }
     selected
         .build(&request.models, Some(&train))
         .map_err(AdapterError::Loading)

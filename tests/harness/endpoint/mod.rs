@@ -1,9 +1,14 @@
 //! Models behind an OpenAI-compatible endpoint, against a local HTTP server that also misbehaves.
 
+mod cost;
+mod dialects;
 mod faults;
 mod limits;
+mod llama_cpp;
 mod program;
 mod requests;
+#[cfg(target_os = "linux")]
+mod served;
 pub(crate) mod server;
 
 use std::path::{Path, PathBuf};

@@ -371,7 +371,7 @@ fn one_odd_reply_fails_its_question_and_cut_answers_are_counted() {
         QUESTIONS - rows.len(),
         "a failed question was asked again"
     );
-    let line = "served: 1 answer cut by the limit on tokens; 1 answer kept whole, as `answer.after` is not in the reply";
+    let line = "served: 1 answer cut by the limit on tokens; 1 answer without what `answer.after` or --extract looks for";
     assert!(
         stderr(&whole)
             .lines()

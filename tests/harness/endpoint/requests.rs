@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use chartbench::adapter::chat::Chat;
 use chartbench::adapter::language_model::{LanguageModel, Sampling};
 use chartbench::adapter::{Adapter, Overrides, Usage};
-use chartbench::config::{ChatSpec, Family};
+use chartbench::config::{AdapterSpec, ChatSpec, Family};
+use chartbench::run::store::fingerprint;
 use chartbench_core::question::{AnswerType, ChartQuestions};
 use image::ImageFormat;
 use serde_json::json;
@@ -35,15 +36,15 @@ fn say(text: &'static str) -> Server {
 }
 
 #[test]
-fn a_picture_goes_out_as_it_is_with_the_mime_of_its_content() {
+fn a_png_or_jpeg_goes_out_as_it_is_and_another_picture_as_png() {
     let server = say("5");
     let folder = tempfile::tempdir().unwrap();
     let pixels = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8 * 20, y as u8 * 30, 7]));
     let formats = [
         (ImageFormat::Png, "image/png"),
         (ImageFormat::Jpeg, "image/jpeg"),
-        (ImageFormat::WebP, "image/webp"),
-        (ImageFormat::Gif, "image/gif"),
+        (ImageFormat::WebP, "image/png"),
+        (ImageFormat::Gif, "image/png"),
         (ImageFormat::Bmp, "image/png"),
         (ImageFormat::Tiff, "image/png"),
     ];
@@ -66,17 +67,39 @@ fn a_picture_goes_out_as_it_is_with_the_mime_of_its_content() {
             .strip_prefix(&format!("data:{mime};base64,"))
             .unwrap_or_else(|| panic!("{format:?}: {url:.40}"));
         let sent = STANDARD.decode(encoded).unwrap();
-        if matches!(format, ImageFormat::Bmp | ImageFormat::Tiff) {
+        let file = std::fs::read(&path).unwrap();
+        if matches!(format, ImageFormat::Png | ImageFormat::Jpeg) {
+            assert_eq!(sent, file);
+        } else {
             assert_eq!(
                 image::load_from_memory_with_format(&sent, ImageFormat::Png)
                     .unwrap()
                     .into_rgb8(),
-                pixels
+                image::load_from_memory(&file).unwrap().into_rgb8()
             );
-        } else {
-            assert_eq!(sent, std::fs::read(&path).unwrap());
         }
     }
+}
+
+#[test]
+fn a_picture_is_scaled_where_the_file_says_so() {
+    let server = say("5");
+    let (folder, work) = chart(1);
+    let path = folder.path().join("chart.png");
+    let size_sent = |more: &str| {
+        let asked = describe_answers(served(&server.base_url(), more).as_mut(), &work);
+        assert_eq!(asked, ["=5"]);
+        let (_, url) = server.seen().last().unwrap().prompt();
+        let encoded = url.strip_prefix("data:image/png;base64,").unwrap();
+        let sent = STANDARD.decode(encoded).unwrap();
+        let pixels = image::load_from_memory(&sent).unwrap();
+        (sent, pixels.width(), pixels.height())
+    };
+    let original = (std::fs::read(&path).unwrap(), 8, 6);
+    assert_eq!(size_sent(""), original);
+    assert_eq!(size_sent("max_image_side = 8\n"), original);
+    let (_, width, height) = size_sent("max_image_side = 4\n");
+    assert_eq!((width, height), (4, 3));
 }
 
 #[test]
@@ -242,7 +265,9 @@ fn what_changes_answers_is_in_the_identity_and_limits_are_not() {
     for limits in [
         "[limits]\nconcurrency = 9\n",
         "[limits]\nrequests_per_minute = 2\n",
+        "[limits]\nstart_timeout = 2\n",
         "[price]\nprompt = 1\ncompletion = 2\n",
+        "key_env = \"K\"\nkey_optional = true\nstream = true\n",
     ] {
         assert_eq!(settings(limits), base);
     }
@@ -259,6 +284,8 @@ fn what_changes_answers_is_in_the_identity_and_limits_are_not() {
     for more in [
         "extra = { top_p = 1.0 }\n",
         "without = [\"seed\"]\n",
+        "max_image_side = 100\n",
+        "max_image_bytes = 100000\n",
         "[prompt]\nquestion = \"{question}!\"\n",
         "[prompt]\ntable = \"T\"\n",
         "[prompt]\nsystem = \"S\"\n",
@@ -275,6 +302,20 @@ fn what_changes_answers_is_in_the_identity_and_limits_are_not() {
         };
         assert_ne!(settings(&more), base, "{more}");
     }
+}
+
+/// Runs that were begun before there were streams, limits of pictures and servers go on.
+#[test]
+fn a_file_without_the_newer_keys_has_the_fingerprint_that_it_had() {
+    let adapter = AdapterSpec::find("vllm-qwen2.5-vl-7b", None).unwrap();
+    let Family::Chat(spec) = adapter.family else {
+        panic!("another family");
+    };
+    let chat = Chat::new(&adapter.id, &spec, &Overrides::default()).unwrap();
+    assert_eq!(
+        fingerprint(Adapter::identity(&chat)),
+        "25f949d38134b1b73755f8b9908a6295ebd16554fcc55299dd0373bbe69e319d"
+    );
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(crate) enum Act {
     Say(String),
     /// This body, with status 200.
     Body(String),
+    /// This body, and then nothing more, though the connection stays open.
+    HeldOpen(String),
     /// A status with a header and a body.
     Status(u16, &'static str, String),
     /// A completion after a while.
@@ -32,6 +34,8 @@ pub(crate) struct Seen {
     pub at: Instant,
     pub path: String,
     pub authorization: Option<String>,
+    /// Azure's header for a key.
+    pub api_key: Option<String>,
     pub body: Value,
     /// Whether a completion was sent back whole.
     pub answered: bool,
@@ -150,7 +154,12 @@ impl State {
             seen.push(request.clone());
             seen.len() - 1
         };
+        let mut more = 0;
         let (status, header, body, open) = match (self.script)(index, &request) {
+            Act::HeldOpen(body) => {
+                more = 1000;
+                (200, "X-A: b", body, true)
+            }
             Act::Say(text) => (200, "X-A: b", completion(&text).to_string(), true),
             Act::Body(body) => (200, "X-A: b", body, true),
             Act::Status(status, header, body) => (status, header, body, true),
@@ -171,7 +180,7 @@ impl State {
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         let head = format!(
             "HTTP/1.1 {status} Status\r\n{header}\r\nContent-Length: {}\r\n\r\n",
-            body.len()
+            body.len() + more
         );
         let sent = if open {
             body.as_str()
@@ -196,7 +205,7 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
         .ok()
         .filter(|length| *length > 0)?;
     let path = line.split(' ').nth(1)?.to_owned();
-    let (mut length, mut authorization) = (0, None);
+    let (mut length, mut authorization, mut api_key) = (0, None, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
@@ -206,6 +215,7 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
         match name.to_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
             "authorization" => authorization = Some(value.to_owned()),
+            "api-key" => api_key = Some(value.to_owned()),
             _ => {}
         }
     }
@@ -216,6 +226,7 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
         at: Instant::now(),
         path,
         authorization,
+        api_key,
         body,
         answered: false,
     })

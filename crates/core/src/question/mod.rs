@@ -202,7 +202,7 @@ pub struct Question {
     pub context: Option<Arc<QuestionContext>>,
 }
 
-/// What a data set gives with a question besides the chart (ChartQAPro). No prompt shows it yet.
+/// What a data set gives with a question besides the chart (ChartQAPro): named prompts show it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct QuestionContext {
     /// The text around the chart; empty where there is none.

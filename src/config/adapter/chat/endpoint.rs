@@ -9,10 +9,13 @@ use url::Url;
 
 use chartbench_core::counts::{MAX_CONCURRENT, MAX_LIMIT, MAX_RETRIES};
 
+/// The one query that an address may hold: Azure's.
+const API_VERSION: &str = "api-version";
+
 /// `[endpoint]`: where the model is served and how it wants to be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndpointSpec {
-    /// `/chat/completions` is added to it.
+    /// `/chat/completions` is added to its path.
     pub base_url: Url,
     /// Environment variable that replaces `base_url` where set.
     pub base_url_env: Option<String>,
@@ -30,6 +33,12 @@ pub struct EndpointSpec {
     pub without: Vec<String>,
     /// Further keys of every request, passed unchanged.
     pub extra: Map<String, Value>,
+    /// Whether replies are asked for as a stream.
+    pub stream: bool,
+    /// Longest side of a picture in pixels; a larger picture is scaled down.
+    pub max_image_side: Option<usize>,
+    /// Largest picture file in bytes, before base64; a larger one is sent as JPEG, and smaller.
+    pub max_image_bytes: Option<usize>,
 }
 
 /// The server's name for the maximum reply length.
@@ -72,6 +81,8 @@ pub struct RequestLimits {
     pub first_delay: Duration,
     /// Largest delay before a retry, without its random part; `Retry-After` takes precedence.
     pub longest_delay: Duration,
+    /// How long a server that `serve` starts may take until it answers, above 0.
+    pub start_timeout: Duration,
 }
 
 #[derive(Deserialize)]
@@ -90,10 +101,15 @@ pub(super) struct WireEndpoint {
     without: Vec<String>,
     #[serde(default)]
     extra: Map<String, Value>,
+    #[serde(default)]
+    stream: bool,
+    max_image_side: Option<usize>,
+    max_image_bytes: Option<usize>,
 }
 
 impl WireEndpoint {
     pub(super) fn validate(self) -> Result<EndpointSpec> {
+        let count = |key: &str, value| super::count(&format!("endpoint.{key}"), value, MAX_LIMIT);
         Ok(EndpointSpec {
             base_url: base_url(&self.base_url).context("`endpoint.base_url`")?,
             base_url_env: self.base_url_env,
@@ -104,29 +120,39 @@ impl WireEndpoint {
             max_tokens_key: self.max_tokens_key,
             without: self.without,
             extra: self.extra,
+            stream: self.stream,
+            max_image_side: count("max_image_side", self.max_image_side)?,
+            max_image_bytes: count("max_image_bytes", self.max_image_bytes)?,
         })
     }
 }
 
-/// Reads the address of a server.
+/// Reads the address of a server. A `/chat/completions` at the path's end is left out; Azure's
+/// `?api-version=...` stays.
 ///
 /// # Errors
-/// Returns an error if the text is no address, or has a user, a password or a query, which would
-/// end up in manifests. The error does not repeat the address.
+/// Returns an error if the text is no address, or has a user, a password or another query, which
+/// would end up in manifests. The error does not repeat the address.
 pub fn base_url(text: &str) -> Result<Url> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.context("must be an http:// or https:// address")?;
+    let mut url = url.context("must be an http:// or https:// address")?;
     let plain = url.username().is_empty() && url.password().is_none();
     ensure!(
         plain,
         "must not hold a user or password: keys come from the variable that `endpoint.key_env` names"
     );
     ensure!(
-        url.query().is_none() && url.fragment().is_none(),
-        "must not hold `?` or `#`"
+        url.query_pairs().all(|(key, _)| key == API_VERSION) && url.query() != Some(""),
+        "must hold no query but `?{API_VERSION}=...`: keys come from the variable that `endpoint.key_env` names"
     );
+    ensure!(url.fragment().is_none(), "must not hold `#`");
+    let path = url.path().trim_end_matches('/');
+    if let Some(base) = path.strip_suffix("/chat/completions") {
+        let base = base.to_owned();
+        url.set_path(&base);
+    }
     Ok(url)
 }
 
@@ -141,6 +167,7 @@ pub(super) struct WireLimits {
     retries: usize,
     first_delay: f64,
     longest_delay: f64,
+    start_timeout: f64,
 }
 
 impl Default for WireLimits {
@@ -154,6 +181,7 @@ impl Default for WireLimits {
             retries: 6,
             first_delay: 1.0,
             longest_delay: 60.0,
+            start_timeout: 600.0,
         }
     }
 }
@@ -183,6 +211,7 @@ impl WireLimits {
             retries: self.retries,
             first_delay: seconds("first_delay", self.first_delay)?,
             longest_delay: seconds("longest_delay", self.longest_delay)?,
+            start_timeout: above_zero("start_timeout", self.start_timeout)?,
         })
     }
 }

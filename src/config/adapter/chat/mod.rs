@@ -2,14 +2,17 @@
 //! itself or reads the tables of another adapter.
 
 mod endpoint;
+mod serve;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use super::count;
 use super::reader::{ReaderSpec, WireReader};
+use crate::config::{Extraction, PromptSpec};
 pub use endpoint::{EndpointSpec, RequestLimits, base_url};
 use endpoint::{WireEndpoint, WireLimits};
+pub use serve::ServeSpec;
 
 use chartbench_core::counts::MAX_REPLY_TOKENS;
 
@@ -19,6 +22,8 @@ const PLACE: &str = "{question}";
 /// `family = "chat"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatSpec {
+    /// `serve`: the command that starts the server; `None`: it runs already.
+    pub serve: Option<ServeSpec>,
     /// `[endpoint]`: the server and the model.
     pub endpoint: EndpointSpec,
     /// `[limits]`: concurrency, rates, timeouts and retries.
@@ -27,12 +32,16 @@ pub struct ChatSpec {
     pub price: Option<Price>,
     /// `[prompt]`: the texts beside the chart.
     pub prompt: ChatPrompt,
+    /// `--prompt`: it stands in the place of `prompt.question` and `prompt.system`.
+    pub named_prompt: Option<PromptSpec>,
     /// `image.detail`: the API's resolution choice (`low`, `high`, `auto`); `None` sends none.
     pub image_detail: Option<String>,
     /// `[generation]`: sampling of answers about charts.
     pub generation: ChatGeneration,
     /// The answer is what follows the last such text in a reply; absent: the whole reply.
     pub answer_after: Option<String>,
+    /// `--extract`: the rules that stand in the place of `answer_after`; empty: none do.
+    pub extract: Vec<Extraction>,
     /// How the model answers from the tables of another adapter.
     pub reader: ReaderSpec,
 }
@@ -91,6 +100,7 @@ pub struct Price {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wire {
+    serve: Option<String>,
     endpoint: Option<WireEndpoint>,
     #[serde(default)]
     limits: WireLimits,
@@ -156,6 +166,7 @@ impl Wire {
             );
         }
         Ok(ChatSpec {
+            serve: self.serve.as_deref().map(ServeSpec::parse).transpose()?,
             endpoint: self
                 .endpoint
                 .context("missing table `[endpoint]`")?
@@ -163,6 +174,7 @@ impl Wire {
             limits: self.limits.validate()?,
             price: self.price,
             prompt: self.prompt,
+            named_prompt: None,
             image_detail: self.image.detail,
             generation: ChatGeneration {
                 temperature,
@@ -170,6 +182,7 @@ impl Wire {
                 max_tokens,
             },
             answer_after: self.answer.after,
+            extract: Vec::new(),
             reader: self.reader.validate()?,
         })
     }
@@ -231,6 +244,14 @@ mod tests {
                 "[reader]\nsamples = 3\n",
                 "`reader.samples` above 1 need a `reader.temperature` above 0",
             ),
+            (
+                "max_image_side = 0\n",
+                "`endpoint.max_image_side` must be at least 1",
+            ),
+            (
+                "[limits]\nstart_timeout = 0\n",
+                "`limits.start_timeout` must be above 0 seconds",
+            ),
             ("[request]\nx = 1\n", "unknown field `request`"),
         ] {
             assert!(
@@ -247,6 +268,8 @@ mod tests {
             "http://me:hunter2@host/v1",
             "https://hunter2@host/v1",
             "https://host/v1?key=hunter2",
+            "https://host/v1?api-version=1&key=hunter2",
+            "https://host/v1#hunter2",
         ] {
             let message = refused(&ENDPOINT.replace("http://localhost/v1", address));
             assert!(
@@ -260,6 +283,37 @@ mod tests {
                 message.contains("must be an http:// or https:// address"),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn an_address_may_hold_the_whole_path_or_an_api_version() {
+        let address = |text: &str| base_url(text).unwrap().to_string();
+        // What was accepted before stays as it is written: it is in fingerprints.
+        for same in ["http://host:1/v1", "http://host:1/v1/", "http://host:1/"] {
+            assert_eq!(address(same), same);
+        }
+        assert_eq!(address("http://host/v1/chat/completions"), "http://host/v1");
+        assert_eq!(address("http://host/chat/completions/"), "http://host/");
+        assert_eq!(
+            address(
+                "https://r.example/openai/deployments/d/chat/completions?api-version=2024-10-21"
+            ),
+            "https://r.example/openai/deployments/d?api-version=2024-10-21"
+        );
+    }
+
+    #[test]
+    fn a_command_that_serves_is_split_as_a_shell_does() {
+        let serve = |text: &str| parse(&format!("serve = {text:?}\n{ENDPOINT}"));
+        let spec = serve("llama-server --model 'my model.gguf' --port 8080").unwrap();
+        assert_eq!(
+            spec.serve.unwrap().command,
+            ["llama-server", "--model", "my model.gguf", "--port", "8080"]
+        );
+        for text in ["", "  ", "sh -c 'x"] {
+            let error = format!("{:#}", serve(text).unwrap_err());
+            assert!(error.starts_with("`serve` "), "{error}");
         }
     }
 }
