@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use chartbench::run::store::{Manifest, PredictionRecord, RunReader};
 use chartbench_core::files::FileLock;
 use chartbench_core::shard::Shard;
+use chartbench_nn::KERNELS_VERSION;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -486,7 +487,7 @@ fn a_row_with_other_settings_is_refused_and_another_processor_noted() {
     assert_eq!(
         stderr.lines().next().unwrap(),
         format!(
-            "note: matcha-tiny: answers were computed with {set}, kernels 1 (shards 1/3, 3/3) and with other, kernels 1 (shards \
+            "note: matcha-tiny: answers were computed with {set}, kernels {KERNELS_VERSION} (shards 1/3, 3/3) and with other, kernels {KERNELS_VERSION} (shards \
              2/3); they are the same to the byte within one only"
         )
     );

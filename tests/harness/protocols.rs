@@ -448,7 +448,7 @@ fn a_reader_of_tables_takes_a_prompt_with_a_table() {
         let (prompt, _) = seen.prompt();
         let question = row["question"].as_str().unwrap();
         assert!(
-            prompt.starts_with("TITLE | ") && prompt.ends_with(&format!("\n\n{question}")),
+            prompt.starts_with("TITLE |") && prompt.ends_with(&format!("\n\n{question}")),
             "{prompt}"
         );
         // DePlot's stop texts would have cut the answer off.

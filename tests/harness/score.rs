@@ -207,7 +207,7 @@ fn every_question_is_a_line_of_json() {
     );
     assert_eq!(
         text(&verified.stderr),
-        "scores.jsonl: 8 pairs, 160 recorded scores, 2 differ\n"
+        "scores.jsonl: 8 pairs, 168 recorded scores, 2 differ\n"
     );
 }
 

@@ -14,6 +14,7 @@ use chartbench_core::files::FileLock;
 use chartbench_core::isa;
 use chartbench_core::question::ChartQuestions;
 use chartbench_core::shard::Shard;
+use chartbench_nn::KERNELS_VERSION;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -464,7 +465,7 @@ fn another_instruction_set_is_stored_and_noted() {
     let notes = scalar("2/2");
     let name = isa::supported().last().unwrap().name;
     let note = format!(
-        "note: matcha-tiny-mini: stored answers were computed with {name}, kernels 1, now scalar, kernels 1 computes; answers \
+        "note: matcha-tiny-mini: stored answers were computed with {name}, kernels {KERNELS_VERSION}, now scalar, kernels {KERNELS_VERSION} computes; answers \
          are the same to the byte within one only"
     );
     assert_eq!(notes.matches("stored answers were").count(), 1, "{notes}");
@@ -479,7 +480,7 @@ fn another_instruction_set_is_stored_and_noted() {
             (entry.id.as_str(), shown.collect())
         })
         .collect();
-    let first = format!("{name}, kernels 1");
+    let first = format!("{name}, kernels {KERNELS_VERSION}");
     assert_eq!(
         computed,
         [
@@ -488,7 +489,7 @@ fn another_instruction_set_is_stored_and_noted() {
                 names[1],
                 vec![
                     format!("{first} [\"1/2\"]"),
-                    "scalar, kernels 1 [\"2/2\"]".to_owned()
+                    format!("scalar, kernels {KERNELS_VERSION} [\"2/2\"]")
                 ]
             )
         ]

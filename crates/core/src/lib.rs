@@ -13,6 +13,7 @@
 //! - [`terminal`]: the only writers to standard output and standard error.
 //! - [`names`], [`counts`]: limits on names and counts from outside.
 //! - [`catch_panic`](catch_panic()): a panic of a library becomes an error.
+//! - [`python_repr`](python_repr()): a text as Python prints it in a list.
 //! - [`isa`]: the instruction set of the CPU kernels.
 
 pub mod answer;
@@ -25,6 +26,7 @@ pub mod isa;
 pub mod json_records;
 pub mod names;
 pub mod parse_field;
+mod python_repr;
 pub mod question;
 pub mod read_file;
 pub mod realcqa_split;
@@ -33,3 +35,4 @@ pub mod shard;
 pub mod terminal;
 
 pub use catch_panic::catch_panic;
+pub use python_repr::python_repr;

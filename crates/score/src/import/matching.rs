@@ -106,13 +106,15 @@ impl Matching {
         self.predictions.iter().all(Option::is_some)
     }
 
-    /// Whether at least half of the pairs whose questions are known ask the same.
+    /// Whether at least half of the pairs whose questions are known ask the same, or one of them the
+    /// other within a prompt.
     fn asks_the_same(&self, table: &AnswerTable, golds: &Golds) -> bool {
         let pairs = self.predictions.iter().zip(&golds.table.rows);
         let same: Vec<bool> = pairs
             .filter_map(|(index, gold)| {
                 let own = table.rows.get((*index)?)?.question.as_deref()?;
-                Some(words(own) == words(gold.question.as_deref()?))
+                let (own, gold) = (words(own), words(gold.question.as_deref()?));
+                Some(own.contains(&gold) || gold.contains(&own))
             })
             .collect();
         2 * same.iter().filter(|same| **same).count() >= same.len()

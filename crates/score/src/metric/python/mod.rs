@@ -5,13 +5,10 @@
 //! Unicode after the Python in question.
 
 pub mod literal;
-mod repr;
 
 use std::borrow::Cow;
 
 use rapidfuzz::distance::levenshtein;
-
-pub use repr::repr;
 
 /// Python's `string.punctuation`.
 pub fn is_punctuation(c: char) -> bool {

@@ -7,10 +7,10 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 /// Python's `repr(text)`.
 ///
 /// ```
-/// use chartbench_score::metric::python::repr;
-/// assert_eq!(repr("it's 5\u{a0}%\n"), r#""it's 5\xa0%\n""#);
+/// use chartbench_core::python_repr;
+/// assert_eq!(python_repr("it's 5\u{a0}%\n"), r#""it's 5\xa0%\n""#);
 /// ```
-pub fn repr(text: &str) -> String {
+pub fn python_repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'
     } else {
@@ -52,7 +52,7 @@ fn is_printable(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::repr;
+    use super::python_repr;
 
     /// Each right side is what Python 3.13 prints.
     #[test]
@@ -75,7 +75,7 @@ mod tests {
             ),
             ("5 °C, “é” – 漢", "'5 °C, “é” – 漢'"),
         ] {
-            assert_eq!(repr(text), expected, "{text:?}");
+            assert_eq!(python_repr(text), expected, "{text:?}");
         }
     }
 }
