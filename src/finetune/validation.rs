@@ -198,6 +198,7 @@ pub fn summarize(
             question: text,
             answer_type: question.answer_type,
             year_flags,
+            judgements: &[],
         }
     });
     Summary::from_scores(pairs.map(|pair| convention.score(&pair)))

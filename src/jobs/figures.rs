@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::convention;
 use super::trainings::trainings;
+use super::{convention, require_verdicts};
 use crate::finetune::curves::{Curves, overlaid};
 use crate::report::{Answers, RowKind, Scored, score_bars, tolerance_curve};
 use crate::run::store::{NamedRun, ResultsDir, StoredRun};
@@ -46,6 +46,9 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
         request.convention.as_deref(),
         records.map(|record| record.answer_type),
     )?;
+    for (run, named) in runs.iter().zip(&named) {
+        require_verdicts(convention, &named.dir, run.records().map(Ok))?;
+    }
     let answers: Vec<Answers<'_>> = runs
         .iter()
         .flat_map(|run| {

@@ -11,7 +11,7 @@ use crate::hub::{HubOptions, data_set_size};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::names::is_commit_id;
 use chartbench_data::Format;
-use chartbench_score::metric::{CONVENTIONS, Metric};
+use chartbench_score::metric::{CONVENTIONS, JUDGED_CONVENTIONS, Metric};
 
 fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
     Table {
@@ -139,7 +139,8 @@ fn describe_data(benchmark: &Benchmark, options: &HubOptions) -> String {
 
 /// The scoring conventions with their metrics.
 pub fn conventions() -> Table {
-    let rows = CONVENTIONS.iter().map(|convention| {
+    let all = CONVENTIONS.iter().chain(JUDGED_CONVENTIONS);
+    let rows = all.map(|convention| {
         let metrics = convention
             .metrics
             .iter()

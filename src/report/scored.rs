@@ -157,5 +157,6 @@ pub(super) fn pair(record: &PredictionRecord) -> Pair<'_> {
         question: Some(&record.question),
         answer_type: record.answer_type,
         year_flags: YearFlags::from_slices(|name| record.slices.get(name).map(String::as_str)),
+        judgements: &record.judgements,
     }
 }

@@ -38,6 +38,7 @@ mod hub;
 mod hub_data;
 mod import;
 mod json_data;
+mod judge;
 mod merge;
 #[cfg(feature = "onnx")]
 mod onnx;

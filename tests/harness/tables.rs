@@ -112,6 +112,7 @@ fn record(
             .is_none()
             .then(|| "cannot read the chart image".to_owned()),
         latency_ms: 250.0,
+        judgements: Vec::new(),
     }
 }
 
@@ -640,6 +641,7 @@ fn near_misses_are_counted_exactly() {
                 question: None,
                 answer_type: None,
                 year_flags: YearFlags::default(),
+                judgements: &[],
             },
         });
     let sensitivity = Sensitivity::new(&[("planted".to_owned(), entries.collect())]);

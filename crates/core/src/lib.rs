@@ -3,7 +3,8 @@
 //!
 //! - [`question`]: charts, questions, gold answers, predictions; sources of questions, and the hash
 //!   of a set of them.
-//! - [`answer`]: answers of adapters, and the identity of what gives them.
+//! - [`answer`]: answers of adapters, and the identity of what gives them; [`judgement`]: verdicts
+//!   on answers.
 //! - [`data_table`]: the table behind a chart; reading the tables that models write.
 //! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded in
 //!   size, with errors that name file and line.
@@ -23,6 +24,7 @@ pub mod files;
 pub mod input;
 pub mod isa;
 pub mod json_records;
+pub mod judgement;
 pub mod names;
 pub mod parse_field;
 pub mod question;

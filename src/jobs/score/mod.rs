@@ -110,6 +110,7 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
             let found = locate_data(name, &benchmark, data.as_deref(), &[Split::Test], &hub)?;
             let mut spec = benchmark.data;
             spec.allow_outside = true;
+            spec.published = found.published;
             Some(Golds::from_questions(&chartbench_data::load(
                 &spec,
                 found.path.as_deref(),
@@ -392,6 +393,7 @@ fn pair(answered: &ImportedAnswer) -> Pair<'_> {
             .as_deref()
             .map(|text| YearFlags::new(text, None))
             .unwrap_or_default(),
+        judgements: &[],
     }
 }
 

@@ -182,6 +182,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
                 question: line.question.as_deref(),
                 answer_type,
                 year_flags: YearFlags::new(if key.year { "YES" } else { &year }, None),
+                judgements: &[],
             };
             let score = key.convention.score(&pair).get(key.metric);
             scores += 1;

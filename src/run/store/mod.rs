@@ -3,6 +3,7 @@
 
 mod data_folder;
 mod hub_source;
+mod judgements;
 mod logs;
 mod manifest;
 mod prediction_log;
@@ -15,6 +16,9 @@ mod run_reader;
 
 pub use data_folder::DataFolder;
 pub use hub_source::{HubSource, is_same_repository};
+pub use judgements::{
+    JUDGEMENTS, Judge, JudgedAnswer, JudgementLog, JudgementRecord, answer_sha256,
+};
 pub use logs::{log_name, logs, shard_of};
 pub use manifest::{
     AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,

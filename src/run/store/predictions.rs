@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
 use super::PredictionRecord;
+use super::judgements::Judgements;
 use super::logs::logs;
 use chartbench_core::input;
 use chartbench_core::shard::Shard;
@@ -35,6 +36,8 @@ pub struct Predictions {
     rest: Vec<u8>,
     /// Lines of the log read so far.
     lines: usize,
+    /// The verdicts on the predictions in an adapter's folder.
+    judgements: Judgements,
     /// Leaves out the predictions about charts that are none of this shard's.
     shard: Option<Shard>,
     /// 128-bit hashes of the ids seen: storing the ids would dominate memory.
@@ -58,6 +61,7 @@ impl Predictions {
             file: None,
             rest: Vec::new(),
             lines: 0,
+            judgements: Judgements::default(),
             shard: None,
             seen: HashSet::new(),
             hashers: [RandomState::new(), RandomState::new()],
@@ -65,7 +69,7 @@ impl Predictions {
         }
     }
 
-    /// The predictions of all [`logs`] in an adapter's folder.
+    /// The predictions of all [`logs`] in an adapter's folder, with the verdicts on them.
     pub fn in_folder(adapter_dir: &Path) -> Self {
         Self {
             folder: Some(adapter_dir.to_owned()),
@@ -100,6 +104,7 @@ impl Predictions {
     fn chunk(&mut self) -> Result<Option<Vec<PredictionRecord>>> {
         if let Some(folder) = self.folder.take() {
             self.logs = logs(&folder)?.into_iter().map(|(_, log)| log).collect();
+            self.judgements = Judgements::read(&folder)?;
         }
         loop {
             let Some(path) = self.logs.get(self.place) else {
@@ -167,6 +172,7 @@ impl Predictions {
             }
         }
         self.rest.drain(..whole);
+        self.judgements.attach(&mut records);
         Ok(records)
     }
 

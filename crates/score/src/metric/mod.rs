@@ -4,16 +4,22 @@
 //! down to the order of the float operations, faults included: no convention is "official", each
 //! has a name. Each module describes and implements one convention; [`CONVENTIONS`] lists them. A
 //! new convention needs one module here and one line there. [`chartbench`] is this project's own
-//! and the default.
+//! and the default. Conventions that leave the decision to a language model
+//! ([`JUDGED_CONVENTIONS`]) score by its stored verdicts ([`Judgement`]), and ask nobody.
 //!
 //! [`Summary`] is the mean over questions, the same to the last bit in any order; [`StepTrace`]
 //! records the steps by which a convention came to its scores.
 #![deny(clippy::disallowed_methods)]
 
 pub mod chartbench;
+pub mod chartmuseum;
 pub mod chartqapro;
+pub mod charxiv;
+pub mod charxiv_single;
+mod closed_form;
 pub mod deplot;
 pub mod deplot_corrected;
+mod judgement;
 pub mod lm_eval;
 pub mod lmms_eval;
 pub mod pix2struct;
@@ -40,10 +46,11 @@ pub use summary::Summary;
 pub use tables::asks_for_table;
 pub use trace::{SilentTrace, Step, StepTrace, Trace};
 
+use chartbench_core::judgement::Judgement;
 use chartbench_core::names::UnknownName;
 use chartbench_core::question::{AnswerType, Gold, Prediction, YearFlags};
 
-/// All conventions, the default first, then in alphabetical order.
+/// All conventions that score by rules, the default first, then in alphabetical order.
 pub static CONVENTIONS: &[Convention] = &[
     Convention::from_rules::<chartbench::ChartbenchRules>(),
     Convention::from_rules::<chartqapro::ChartQaProRules>(),
@@ -60,6 +67,13 @@ pub static CONVENTIONS: &[Convention] = &[
     Convention::from_rules::<vlmevalkit_chartbench::VlmEvalKitChartBenchRules>(),
 ];
 
+/// All conventions that score by the stored verdicts of a judge, in alphabetical order.
+pub static JUDGED_CONVENTIONS: &[Convention] = &[
+    Convention::from_rules::<chartmuseum::ChartMuseumRules>(),
+    Convention::from_rules::<charxiv::CharXivRules>(),
+    Convention::from_rules::<charxiv_single::CharXivSingleRules>(),
+];
+
 /// One answer and everything that scoring it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
@@ -73,10 +87,12 @@ pub struct Pair<'a> {
     pub answer_type: Option<AnswerType>,
     /// ChartQAPro's flags of the gold answer's elements.
     pub year_flags: YearFlags<'a>,
+    /// The verdicts of judges on the answer, at most one under each convention.
+    pub judgements: &'a [Judgement],
 }
 
 impl<'a> Pair<'a> {
-    /// An answer without question, answer type or year flags.
+    /// An answer without question, answer type, year flags or verdicts.
     pub fn new(gold: &'a Gold, prediction: &'a Prediction) -> Self {
         Self {
             gold,
@@ -84,6 +100,7 @@ impl<'a> Pair<'a> {
             question: None,
             answer_type: None,
             year_flags: YearFlags::default(),
+            judgements: &[],
         }
     }
 }
@@ -98,6 +115,8 @@ trait Rules {
     const METRICS: &'static [Metric];
     /// Whether it has rules for tables only.
     const TABLES_ONLY: bool = false;
+    /// Whether it reads the stored verdicts of a judge.
+    const JUDGED: bool = false;
 
     /// Scores one prediction, and reports each step to `trace`.
     fn score(pair: &Pair<'_>, prediction: &str, trace: &mut impl Trace) -> Scores;
@@ -114,6 +133,8 @@ pub struct Convention {
     pub metrics: &'static [Metric],
     /// Whether it applies only to questions that ask for a table ([`asks_for_table`]).
     pub tables_only: bool,
+    /// Whether it reads the stored verdicts of a judge; answers without one have no scores.
+    pub judged: bool,
     score: fn(&Pair<'_>, &str) -> Scores,
     explain: fn(&Pair<'_>, &str, &mut StepTrace) -> Scores,
 }
@@ -125,6 +146,7 @@ impl Convention {
             about: R::ABOUT,
             metrics: R::METRICS,
             tables_only: R::TABLES_ONLY,
+            judged: R::JUDGED,
             score: |pair, prediction| R::score(pair, prediction, &mut SilentTrace),
             explain: |pair, prediction, steps| R::score(pair, prediction, steps),
         }
@@ -142,15 +164,11 @@ impl Convention {
     /// assert!(error.contains("nearest: pix2struct"), "{error}");
     /// ```
     pub fn by_name(name: &str) -> Result<&'static Self, UnknownName> {
-        let found = CONVENTIONS
-            .iter()
-            .find(|convention| convention.name == name);
+        let all = || CONVENTIONS.iter().chain(JUDGED_CONVENTIONS);
+        let found = all().find(|convention| convention.name == name);
         found.ok_or_else(|| {
-            UnknownName::new(
-                "convention",
-                name,
-                CONVENTIONS.iter().map(|convention| convention.name),
-            )
+            let names = all().map(|convention| convention.name);
+            UnknownName::new("convention", name, names)
         })
     }
 

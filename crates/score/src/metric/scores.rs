@@ -34,10 +34,15 @@ pub enum Metric {
     /// Relative number set similarity of two tables (arXiv 2203.10244, under this name in
     /// 2212.10505).
     Rnss,
+    /// The verdict of a judge: 1 or 0.
+    #[serde(rename = "judged")]
+    JudgedAccuracy,
+    /// Whether a rule that could judge the answer comes to the judge's verdict.
+    RuleAgreement,
 }
 
 impl Metric {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::ExactMatch,
         Self::RelaxedAccuracy,
         Self::Anls,
@@ -48,6 +53,8 @@ impl Metric {
         Self::RmsPrecision,
         Self::RmsRecall,
         Self::Rnss,
+        Self::JudgedAccuracy,
+        Self::RuleAgreement,
     ];
 
     /// The metric whose [`key`](Self::key) is `key`.
@@ -72,6 +79,8 @@ impl Metric {
             Self::RmsPrecision => "RMS precision",
             Self::RmsRecall => "RMS recall",
             Self::Rnss => "RNSS",
+            Self::JudgedAccuracy => "judged accuracy",
+            Self::RuleAgreement => "rule agreement",
         }
     }
 
@@ -88,6 +97,8 @@ impl Metric {
             Self::RmsPrecision => "rms_precision",
             Self::RmsRecall => "rms_recall",
             Self::Rnss => "rnss",
+            Self::JudgedAccuracy => "judged",
+            Self::RuleAgreement => "rule_agreement",
         }
     }
 }
@@ -157,12 +168,16 @@ impl Scores {
         }
     }
 
-    /// The scores of a failed question: 0 in every metric.
+    /// The scores of a failed question: 0 in every metric; nobody judged it, so that no rule can
+    /// agree.
     pub fn failed(metrics: &'static [Metric]) -> Self {
-        Self {
-            metrics,
-            values: [Score::Value(0.0); Self::MAX_METRICS],
+        let mut values = [Score::Value(0.0); Self::MAX_METRICS];
+        for (value, metric) in values.iter_mut().zip(metrics) {
+            if *metric == Metric::RuleAgreement {
+                *value = Score::Inapplicable;
+            }
         }
+        Self { metrics, values }
     }
 
     /// The metrics, in the convention's order.
