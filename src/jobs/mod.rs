@@ -132,6 +132,7 @@ fn convention(
 ///
 /// # Errors
 /// Returns an error if no convention has the name, or it scores by verdicts, which come later.
+#[cfg(feature = "models")]
 fn check_rule_convention(name: Option<&str>) -> anyhow::Result<()> {
     let convention = name.map(Convention::by_name).transpose()?;
     if let Some(Convention { name, .. }) = convention.filter(|convention| convention.judged) {

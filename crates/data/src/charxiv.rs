@@ -285,12 +285,12 @@ pub(super) fn load(
     let mut charts = questions.charts;
     let folder_images =
         ImageFolder::list(folder.join("images"), &Boundary::new(folder, allow_outside))?;
+    for entry in &mut charts {
+        entry.chart.image = folder_images.find(&format!("{}.jpg", entry.chart.id));
+    }
     match published.filter(|_| lacks_images(folder)) {
         Some(published) => take_images(&mut charts, hub_images(published, notes)?),
         None => {
-            for entry in &mut charts {
-                entry.chart.image = folder_images.find(&format!("{}.jpg", entry.chart.id));
-            }
             images::require_any_image(images::chart_images(&charts), &[&folder_images])?;
             folder_images.report(notes);
         }

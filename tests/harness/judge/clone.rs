@@ -23,7 +23,7 @@ pub(super) fn write(folder: &Path) {
     for (name, text) in files {
         fs::write(folder.join("src").join(name), text).unwrap();
     }
-    let [mut descriptive, mut reasoning, mut metadata] = [const { Map::new() }; 3];
+    let [mut descriptive, mut reasoning, mut metadata] = [Map::new(), Map::new(), Map::new()];
     for figure in 0..FIGURES {
         let key = figure.to_string();
         descriptive.insert(key.clone(), descriptive_of(figure));

@@ -101,18 +101,13 @@ fn what_does_not_fit_is_one_line() {
     let constants = scratch.path("CharXiv/src/constants.py");
     let wording = fs::read_to_string(&constants).unwrap();
     fs::write(&constants, wording.replace("Mind the", "Heed the")).unwrap();
-    assert!(
-        judge("served", &own).contains("asked for in other words than the clone has")
-    );
+    assert!(judge("served", &own).contains("asked for in other words than the clone has"));
     fs::write(
         &constants,
         wording.replace("DESCRIPTIVE_GRADING_ICL", "OTHER"),
     )
     .unwrap();
-    assert!(
-        judge("served", &own)
-            .contains("constants.py: the text DESCRIPTIVE_GRADING_ICL[")
-    );
+    assert!(judge("served", &own).contains("constants.py: the text DESCRIPTIVE_GRADING_ICL["));
     let early = refused(&[
         "run",
         "--benchmark",
