@@ -63,6 +63,41 @@ fn reasoning_scores_are_taken_as_they_are() {
 }
 
 #[test]
+fn a_run_knows_the_clone_that_it_was_asked_from() {
+    let scratch = Scratch::new();
+    let server =
+        Server::start(|_, _| Act::Say(json!({"extracted_answer": "x", "score": 1}).to_string()));
+    adapter_file(scratch.0.path(), &server.base_url(), "");
+    let judge = |run: &str| scratch.run(&["judge", run, "--with", "served", "--adapters-dir", "."]);
+    let run = [
+        "run",
+        "--benchmark",
+        "charxiv-reasoning",
+        "--data",
+        "CharXiv",
+    ];
+    let small = [
+        "--adapters",
+        "matcha-tiny",
+        "--no-blind",
+        "--max-patches",
+        "64",
+        "--limit",
+        "4",
+    ];
+    let asked = scratch.run(&[&run[..], &small].concat());
+    assert_eq!(asked.status.code(), Some(0), "{}", stderr(&asked));
+    let judged = judge("charxiv-reasoning/matcha-tiny");
+    assert_eq!(judged.status.code(), Some(0), "{}", stderr(&judged));
+    assert_eq!(server.seen().len(), 4);
+    let imported = judge("reasoning");
+    assert_eq!(
+        stderr(&imported),
+        "error: results/reasoning does not say which clone it was asked from: name it by --clone\n"
+    );
+}
+
+#[test]
 fn what_does_not_fit_is_one_line() {
     let scratch = Scratch::new();
     let server = Server::start(|_, request| Act::Say(verdicts(&request.prompt().0).to_string()));
@@ -255,7 +290,8 @@ fn chartmuseum_is_a_yes_or_no() {
         &server.base_url(),
         "without = [\"seed\", \"max_tokens\"]",
     );
-    let judged = run(&["judge", "m", "--with", "served", "--adapters-dir", "."]);
+    let judge = ["judge", "m", "--with", "served", "--adapters-dir", "."];
+    let judged = run(&[&judge[..], &["--clone", "ChartMuseum"]].concat());
     assert_eq!(judged.status.code(), Some(0), "{}", stderr(&judged));
     assert_eq!(
         server.seen()[0].prompt().0,
