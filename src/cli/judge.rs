@@ -46,7 +46,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Status> {
     let signals = Signals::install()?;
-    let mut progress = Progress {
+    let mut progress = JudgeProgress {
         is_quiet: args.quiet,
         bar: None,
     };
@@ -91,12 +91,12 @@ fn print_report(report: &JudgeReport) -> Result<Status> {
 }
 
 /// Draws what happens.
-struct Progress {
+struct JudgeProgress {
     is_quiet: bool,
     bar: Option<ProgressBar>,
 }
 
-impl Progress {
+impl JudgeProgress {
     fn observe(&mut self, event: JudgeEvent<'_>) {
         if self.is_quiet {
             return;

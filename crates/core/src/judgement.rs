@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a judge found. In files 1, 0 or -1, as CharXiv's own scores are.
+/// A judge's finding. Files hold it as 1, 0 or -1, as CharXiv's own scores do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "i8", into = "i8")]
 pub enum Verdict {
@@ -19,7 +19,7 @@ pub enum Verdict {
 pub struct Judgement {
     /// The convention's name: another one asks the judge otherwise.
     pub convention: String,
-    /// What the judge found.
+    /// The judge's finding.
     pub verdict: Verdict,
 }
 

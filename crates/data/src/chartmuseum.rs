@@ -63,7 +63,7 @@ impl ChartMuseumClone {
         Ok(question.unwrap_or(asked))
     }
 
-    /// What a judge is asked about the gold answer and an answer.
+    /// The message that asks a judge whether the gold answer and an answer are equivalent.
     ///
     /// # Errors
     /// Returns an error if the clone has no prompt for it.

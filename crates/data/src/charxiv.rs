@@ -94,7 +94,7 @@ enum SubplotLocation {
 }
 
 #[derive(Deserialize)]
-struct Metadata {
+struct FigureMetadata {
     category: String,
     year: String,
 }
@@ -173,7 +173,7 @@ impl CharXivClone {
     }
 
     /// Subject and year of each chart.
-    fn metadata(&self) -> Result<HashMap<String, Metadata>> {
+    fn metadata(&self) -> Result<HashMap<String, FigureMetadata>> {
         let path = self.data_file("image_metadata");
         let read = |(key, value): (String, Value)| {
             let metadata = serde_json::from_value(value)
@@ -183,7 +183,7 @@ impl CharXivClone {
         read_object(&path)?.into_iter().map(read).collect()
     }
 
-    /// What the official code asks about template `qid`.
+    /// The official question of template `qid`.
     fn descriptive_question(&self, figure: &DescriptiveFigure, qid: usize) -> Result<String> {
         let template = self
             .constants
@@ -205,8 +205,8 @@ impl CharXivClone {
         format_fields(template, &[&prefix]).with_context(|| format!("DESCRIPTIVE_RESP_INST[{qid}]"))
     }
 
-    /// What the official code asks, with how the answer is to be written. Of a number that is no
-    /// part of the chart the gold answer says how many decimals are asked for.
+    /// The official question with its instructions. For a number that is not written in the chart,
+    /// the gold answer decides how many decimals are asked for.
     fn reasoning_question(&self, figure: &ReasoningFigure) -> Result<String> {
         let category = figure.inst_category;
         let template = self
@@ -258,7 +258,7 @@ pub(super) fn load(
     let clone = CharXivClone::open(folder)?;
     let figures = clone.descriptive()?;
     let metadata = clone.metadata()?;
-    let mut questions = Questions {
+    let mut questions = FigureQuestions {
         metadata,
         subplots: figures
             .iter()
@@ -340,14 +340,14 @@ fn take_images(charts: &mut [ChartQuestions], mut images: HashMap<String, ImageR
 }
 
 /// The questions while they are read.
-struct Questions {
-    metadata: HashMap<String, Metadata>,
+struct FigureQuestions {
+    metadata: HashMap<String, FigureMetadata>,
     /// How many plots each chart has.
     subplots: HashMap<u64, usize>,
     charts: Vec<ChartQuestions>,
 }
 
-impl Questions {
+impl FigureQuestions {
     fn add_descriptive(
         &mut self,
         figure: &DescriptiveFigure,

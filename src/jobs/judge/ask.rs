@@ -3,11 +3,11 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::protocol::{Found, JudgeCall, MAX_TOKENS, Protocol, ReplyFault, sampling};
+use super::protocol::{Finding, JudgeCall, JudgeProtocol, MAX_TOKENS, ReplyFault, sampling};
 use crate::adapter::Usage;
 use crate::adapter::language_model::{Completion, LanguageModel};
 use crate::run::Stop;
-use crate::run::store::{Judge, JudgedAnswer, JudgementRecord};
+use crate::run::store::{JudgeIdentity, JudgedAnswer, JudgementRecord};
 use chartbench_core::answer::sha256;
 use chartbench_core::judgement::Verdict;
 
@@ -17,41 +17,41 @@ const MAX_TRIES: usize = 10;
 const MOST_TOKENS: usize = 1024;
 
 /// Takes a finished request.
-type Store<'a> = dyn FnMut(JudgementRecord) -> Result<()> + 'a;
+type StoreRecord<'a> = dyn FnMut(JudgementRecord) -> Result<()> + 'a;
 
 /// The judge, and how it is asked.
-pub(super) struct Asking<'a> {
+pub(super) struct JudgeSession<'a> {
     pub(super) model: Box<dyn LanguageModel>,
-    pub(super) judge: &'a Judge,
-    pub(super) protocol: &'a Protocol,
+    pub(super) judge: &'a JudgeIdentity,
+    pub(super) protocol: &'a JudgeProtocol,
     pub(super) stop: &'a Stop,
 }
 
 /// A request without a verdict so far.
-struct Pending {
+struct PendingCall {
     call: JudgeCall,
     tries: usize,
     max_tokens: usize,
     usage: Option<Usage>,
 }
 
-impl Asking<'_> {
+impl JudgeSession<'_> {
     /// Sends all requests, and stores each as soon as it has verdicts.
     ///
     /// # Errors
     /// Returns an error if the judge cannot go on, a request cannot be stored, or a stop is
     /// requested; the other requests have no verdict.
-    pub(super) fn ask(&mut self, calls: Vec<JudgeCall>, store: &mut Store<'_>) -> Result<()> {
-        let begin = |call| Pending {
+    pub(super) fn ask(&mut self, calls: Vec<JudgeCall>, store: &mut StoreRecord<'_>) -> Result<()> {
+        let begin = |call| PendingCall {
             call,
             tries: 0,
             max_tokens: MAX_TOKENS,
             usage: None,
         };
-        let mut pending: Vec<Pending> = calls.into_iter().map(begin).collect();
+        let mut pending: Vec<PendingCall> = calls.into_iter().map(begin).collect();
         while let Some(max_tokens) = pending.iter().map(|pending| pending.max_tokens).min() {
             let later = pending.extract_if(.., |pending| pending.max_tokens > max_tokens);
-            let later: Vec<Pending> = later.collect();
+            let later: Vec<PendingCall> = later.collect();
             pending = self.ask_once(pending, max_tokens, store)?;
             pending.extend(later);
         }
@@ -61,15 +61,15 @@ impl Asking<'_> {
     /// Sends each request once; returns those that are to be sent again.
     fn ask_once(
         &mut self,
-        pending: Vec<Pending>,
+        pending: Vec<PendingCall>,
         max_tokens: usize,
-        store: &mut Store<'_>,
-    ) -> Result<Vec<Pending>> {
+        store: &mut StoreRecord<'_>,
+    ) -> Result<Vec<PendingCall>> {
         let messages: Vec<String> = pending
             .iter()
             .map(|pending| pending.call.message.clone())
             .collect();
-        let mut slots: Vec<Option<Pending>> = pending.into_iter().map(Some).collect();
+        let mut slots: Vec<Option<PendingCall>> = pending.into_iter().map(Some).collect();
         let (mut again, mut stored) = (Vec::new(), Ok(()));
         let give_up = self.model.give_up();
         let calling = self.stop.calling(self.model.give_up())?;
@@ -101,13 +101,13 @@ impl Asking<'_> {
     }
 }
 
-impl Pending {
+impl PendingCall {
     /// Takes a reply: the record of the request, or the request to be sent again.
     fn take(
         mut self,
         result: Result<Vec<Completion>>,
-        judge: &Judge,
-        protocol: &Protocol,
+        judge: &JudgeIdentity,
+        protocol: &JudgeProtocol,
     ) -> Result<JudgementRecord, Self> {
         self.tries += 1;
         let sent_tokens = self.max_tokens;
@@ -142,14 +142,14 @@ impl Pending {
 
     fn record(
         self,
-        judge: &Judge,
-        protocol: &Protocol,
+        judge: &JudgeIdentity,
+        protocol: &JudgeProtocol,
         reply: Option<String>,
-        found: Option<Vec<Found>>,
+        found: Option<Vec<Finding>>,
         error: Option<String>,
     ) -> JudgementRecord {
         let found = found.unwrap_or_else(|| {
-            let invalid = Found {
+            let invalid = Finding {
                 extracted: None,
                 score: Verdict::Invalid,
             };
@@ -162,7 +162,7 @@ impl Pending {
             request_sha256: sha256(self.call.message.as_bytes()),
             answers: answers
                 .map(
-                    |((id, answer_sha256), Found { extracted, score })| JudgedAnswer {
+                    |((id, answer_sha256), Finding { extracted, score })| JudgedAnswer {
                         id,
                         answer_sha256,
                         extracted,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::protocol::{Found, JudgeCall, Response};
+use super::protocol::{Finding, JudgeCall, Response};
 use chartbench_core::judgement::Verdict;
 use chartbench_data::ChartMuseumClone;
 use chartbench_score::metric::chartmuseum::extracted;
@@ -25,9 +25,9 @@ pub(super) fn requests(
 }
 
 /// Reads a reply, which is a yes wherever it says so.
-pub(super) fn read(reply: &str) -> Vec<Found> {
+pub(super) fn read(reply: &str) -> Vec<Finding> {
     let is_yes = reply.to_lowercase().contains("yes");
-    vec![Found {
+    vec![Finding {
         extracted: None,
         score: if is_yes {
             Verdict::Correct

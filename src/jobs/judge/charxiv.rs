@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::protocol::{Found, JudgeCall, ReplyFault, Response};
+use super::protocol::{Finding, JudgeCall, ReplyFault, Response};
 use chartbench_core::judgement::Verdict;
 use chartbench_core::terminal::shorten;
 use chartbench_data::{CharXivClone, format_fields};
@@ -154,7 +154,7 @@ fn score_key(number: usize) -> String {
 }
 
 /// Reads the reply about a batch, each of whose scores must be 1 or 0.
-pub(super) fn read_descriptive(reply: &Value, answers: usize) -> Result<Vec<Found>, ReplyFault> {
+pub(super) fn read_descriptive(reply: &Value, answers: usize) -> Result<Vec<Finding>, ReplyFault> {
     let get = |key: String| {
         let found = reply.get(&key);
         found.ok_or_else(|| ReplyFault::Other(format!("the reply has no `{key}`")))
@@ -166,7 +166,7 @@ pub(super) fn read_descriptive(reply: &Value, answers: usize) -> Result<Vec<Foun
             Verdict::Invalid => Err(ReplyFault::Other(format!(
                 "`{key}` of the reply is neither 0 nor 1"
             ))),
-            score => Ok(Found {
+            score => Ok(Finding {
                 extracted: Some(extracted),
                 score,
             }),
@@ -177,12 +177,12 @@ pub(super) fn read_descriptive(reply: &Value, answers: usize) -> Result<Vec<Foun
 
 /// Reads the reply about one reasoning answer. A score other than 1 and 0 is an invalid verdict and
 /// no reason to ask again, as in the official code.
-pub(super) fn read_reasoning(reply: &Value) -> Result<Vec<Found>, ReplyFault> {
+pub(super) fn read_reasoning(reply: &Value) -> Result<Vec<Finding>, ReplyFault> {
     let get = |key: &str| {
         let found = reply.get(key);
         found.ok_or_else(|| ReplyFault::Other(format!("the reply has no `{key}`")))
     };
-    Ok(vec![Found {
+    Ok(vec![Finding {
         extracted: Some(get("extracted_answer")?.clone()),
         score: verdict(get("score")?),
     }])
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(
             found,
             [(json!(5), Verdict::Correct), (json!("a"), Verdict::Wrong)].map(
-                |(extracted, score)| Found {
+                |(extracted, score)| Finding {
                     extracted: Some(extracted),
                     score
                 }

@@ -17,14 +17,14 @@ use crate::config::{AdapterSpec, Benchmark};
 use crate::report::Leaderboard;
 use crate::run::Stop;
 use crate::run::store::{
-    AdapterEntry, DataFolder, Judge, JudgedAnswer, JudgementLog, Manifest, NamedRun,
+    AdapterEntry, DataFolder, JudgeIdentity, JudgedAnswer, JudgementLog, Manifest, NamedRun,
     PredictionRecord, ResultsDir,
 };
-use ask::Asking;
+use ask::JudgeSession;
 use chartbench_core::answer::settings_sha256;
 use chartbench_core::judgement::Verdict;
-use plan::Plan;
-use protocol::{Protocol, Response, SAMPLING};
+use plan::JudgePlan;
+use protocol::{JudgeProtocol, Response, SAMPLING};
 
 /// Which answers are judged, and by whom.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct JudgeRequest {
     pub stop: Stop,
 }
 
-/// What happens.
+/// An event of the job.
 #[derive(Debug)]
 pub enum JudgeEvent<'a> {
     /// A row's answers are about to be judged.
@@ -77,7 +77,7 @@ pub struct JudgedRow {
     pub requests: usize,
     /// How many verdicts are invalid.
     pub invalid: usize,
-    /// What the judge used, earlier starts included; `None` where its endpoint does not count.
+    /// The judge's usage, earlier starts included; `None` where its endpoint does not count.
     pub usage: Option<Usage>,
 }
 
@@ -86,7 +86,7 @@ pub struct JudgeReport {
     /// The convention that scores by the verdicts.
     pub convention: &'static str,
     /// The judge.
-    pub judge: Judge,
+    pub judge: JudgeIdentity,
     /// The judged rows.
     pub rows: Vec<JudgedRow>,
     /// The rows' scores under the convention, with the official code's slices.
@@ -112,7 +112,7 @@ pub fn judge(
     let mut settings = model.settings();
     settings.extend(SAMPLING.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let named_model = settings.iter().find(|(key, _)| key == "model");
-    let judge = Judge {
+    let judge = JudgeIdentity {
         name: spec.id.clone(),
         model: named_model
             .map(|(_, model)| model.clone())
@@ -128,7 +128,7 @@ pub fn judge(
             named.dir.display()
         );
     }
-    let mut asking = Asking {
+    let mut session = JudgeSession {
         model,
         judge: &judge,
         protocol: &protocol,
@@ -141,12 +141,12 @@ pub fn judge(
             .adapters
             .iter()
             .find(|entry| entry.id == *adapter);
-        let row = Row {
+        let row = RowAnswers {
             dir: &named.dir,
             adapter,
             responses: responses(records, entry),
         };
-        let judged = row.judge(&mut asking, observe)?;
+        let judged = row.judge(&mut session, observe)?;
         observe(JudgeEvent::RowFinished(&judged));
         rows.push(judged);
     }
@@ -174,7 +174,7 @@ fn open_protocol(
     request: &JudgeRequest,
     named: &NamedRun,
     manifest: &Manifest,
-) -> Result<Protocol> {
+) -> Result<JudgeProtocol> {
     let known = DataFolder::read(&named.dir)?;
     // A run's name is taken for the name of an embedded benchmark, never for a file.
     let benchmark = match &known {
@@ -198,7 +198,7 @@ fn open_protocol(
             )
         })
     };
-    Protocol::open(&benchmark.data, request.convention.as_deref(), &clone)
+    JudgeProtocol::open(&benchmark.data, request.convention.as_deref(), &clone)
 }
 
 /// The answers that a judge reads; failed questions have none.
@@ -217,28 +217,28 @@ fn responses<'a>(
 }
 
 /// A row whose answers are judged.
-struct Row<'a> {
+struct RowAnswers<'a> {
     dir: &'a Path,
     adapter: &'a str,
     responses: Vec<Response<'a>>,
 }
 
-impl Row<'_> {
+impl RowAnswers<'_> {
     fn judge(
         &self,
-        asking: &mut Asking<'_>,
+        session: &mut JudgeSession<'_>,
         observe: &mut dyn FnMut(JudgeEvent<'_>),
     ) -> Result<JudgedRow> {
-        let protocol = asking.protocol;
+        let protocol = session.protocol;
         let requests = protocol
             .requests(&self.responses)
             .with_context(|| format!("{}/{}", self.dir.display(), self.adapter))?;
         let (mut log, mut stored) = JudgementLog::open(&self.dir.join(self.adapter))?;
         stored.retain(|record| record.convention == protocol.convention());
-        let Plan {
+        let JudgePlan {
             pending,
             superseded,
-        } = Plan::new(requests, &stored, asking.judge)
+        } = JudgePlan::new(requests, &stored, session.judge)
             .with_context(|| log.path().display().to_string())?;
         if !superseded.is_empty() {
             log.retain(|record| !superseded.contains(record))?;
@@ -251,7 +251,7 @@ impl Row<'_> {
             judged,
             dropped: superseded.iter().map(|record| record.answers.len()).sum(),
         });
-        asking.ask(pending, &mut |record| {
+        session.ask(pending, &mut |record| {
             log.append(&record)?;
             observe(JudgeEvent::Judged(record.answers.len()));
             stored.push(record);

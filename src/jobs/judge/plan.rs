@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use anyhow::{Result, ensure};
 
 use super::protocol::JudgeCall;
-use crate::run::store::{Judge, JudgementRecord};
+use crate::run::store::{JudgeIdentity, JudgementRecord};
 use chartbench_core::answer::sha256;
 use chartbench_core::terminal::shorten;
 
 /// The requests of a row beside the stored ones.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct JudgePlan {
     /// Requests without stored verdicts.
     pub(super) pending: Vec<JudgeCall>,
     /// Stored judgements of other answers, or of other batches than are asked now: the answers of a
@@ -19,7 +19,7 @@ pub(super) struct Plan {
     pub(super) superseded: Vec<JudgementRecord>,
 }
 
-impl Plan {
+impl JudgePlan {
     /// Compares all requests of a row with the judgements that are `stored` under the convention.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Plan {
     pub(super) fn new(
         requests: Vec<JudgeCall>,
         stored: &[JudgementRecord],
-        judge: &Judge,
+        judge: &JudgeIdentity,
     ) -> Result<Self> {
         if let Some(other) = stored.iter().find(|record| record.judge != *judge) {
             ensure!(
@@ -91,8 +91,8 @@ mod tests {
     use crate::run::store::JudgedAnswer;
     use chartbench_core::judgement::Verdict;
 
-    fn judge(name: &str) -> Judge {
-        Judge {
+    fn judge(name: &str) -> JudgeIdentity {
+        JudgeIdentity {
             name: name.to_owned(),
             model: "m-1".to_owned(),
             settings_sha256: "5e77".to_owned(),
@@ -134,7 +134,7 @@ mod tests {
     fn what_was_asked_is_not_asked_again() {
         // Two answers may be judged by the same message.
         let calls = [call("m", &[("a", "1")]), call("m", &[("b", "1")])];
-        let plan = Plan::new(calls.to_vec(), &[stored(&calls[0])], &judge("judge")).unwrap();
+        let plan = JudgePlan::new(calls.to_vec(), &[stored(&calls[0])], &judge("judge")).unwrap();
         assert_eq!(plan.pending, calls[1..]);
         assert_eq!(plan.superseded, []);
     }
@@ -152,7 +152,7 @@ mod tests {
             call("o2", &[("d", "1"), ("e", "1")]),
         ];
         let stored: Vec<JudgementRecord> = old.iter().map(stored).collect();
-        let plan = Plan::new(now.to_vec(), &stored, &judge("judge")).unwrap();
+        let plan = JudgePlan::new(now.to_vec(), &stored, &judge("judge")).unwrap();
         assert_eq!(plan.pending, [now[0].clone(), now[2].clone()]);
         assert_eq!(plan.superseded, [stored[0].clone(), stored[2].clone()]);
     }
@@ -161,15 +161,15 @@ mod tests {
     fn another_judge_or_wording_is_refused() {
         let calls = [call("m", &[("a", "1")])];
         let stored = [stored(&calls[0])];
-        let error = |calls: &[JudgeCall], judge: &Judge| {
-            Plan::new(calls.to_vec(), &stored, judge)
+        let error = |calls: &[JudgeCall], judge: &JudgeIdentity| {
+            JudgePlan::new(calls.to_vec(), &stored, judge)
                 .unwrap_err()
                 .to_string()
         };
         assert!(
             error(&calls, &judge("other")).contains("verdicts of judge (m-1), and other (m-1)")
         );
-        let settings = Judge {
+        let settings = JudgeIdentity {
             settings_sha256: "0".to_owned(),
             ..judge("judge")
         };

@@ -16,7 +16,7 @@ use chartbench_score::metric::Convention;
 
 /// Longest reply in tokens at first.
 pub(super) const MAX_TOKENS: usize = 256;
-/// What can change a verdict besides the judge's own settings, as settings.
+/// Settings that can change a verdict besides the judge's own.
 pub(super) const SAMPLING: [(&str, &str); 3] =
     [("temperature", "0"), ("seed", "42"), ("max_tokens", "256")];
 
@@ -76,9 +76,9 @@ impl JudgeCall {
     }
 }
 
-/// What a reply says about an answer.
+/// The part of a reply about one answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct Finding {
     pub(super) extracted: Option<Value>,
     pub(super) score: Verdict,
 }
@@ -93,7 +93,7 @@ pub(super) enum ReplyFault {
 }
 
 /// How the answers to a benchmark are judged.
-pub(super) enum Protocol {
+pub(super) enum JudgeProtocol {
     Descriptive {
         clone: Box<CharXivClone>,
         /// The answers of one template that are judged together.
@@ -103,7 +103,7 @@ pub(super) enum Protocol {
     ChartMuseum(ChartMuseumClone),
 }
 
-impl Protocol {
+impl JudgeProtocol {
     /// The protocol of a benchmark under a convention, or under the benchmark's own; `clone` gives
     /// the folder of its official repository.
     ///
@@ -185,7 +185,7 @@ impl Protocol {
     ///
     /// # Errors
     /// Returns why it cannot be read, as the official code sees it.
-    pub(super) fn read(&self, reply: &str, answers: usize) -> Result<Vec<Found>, ReplyFault> {
+    pub(super) fn read(&self, reply: &str, answers: usize) -> Result<Vec<Finding>, ReplyFault> {
         match self {
             Self::Descriptive { .. } => charxiv::read_descriptive(&json(reply)?, answers),
             Self::Reasoning(_) => charxiv::read_reasoning(&json(reply)?),

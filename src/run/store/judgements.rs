@@ -24,8 +24,8 @@ pub const JUDGEMENTS: &str = "judgements.jsonl";
 pub struct JudgementRecord {
     /// The convention that decides what the judge is asked, and reads the verdicts.
     pub convention: String,
-    /// Who judged.
-    pub judge: Judge,
+    /// The judge.
+    pub judge: JudgeIdentity,
     /// SHA-256 of the message that was sent.
     pub request_sha256: String,
     /// The answers that were judged together, in the order of the message.
@@ -43,10 +43,10 @@ pub struct JudgementRecord {
     pub usage: Option<Usage>,
 }
 
-/// Who judged.
+/// The judge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Judge {
+pub struct JudgeIdentity {
     /// The adapter's name.
     pub name: String,
     /// The model, as requests name it.
@@ -63,7 +63,7 @@ pub struct JudgedAnswer {
     pub id: String,
     /// [`answer_sha256`] of the answer.
     pub answer_sha256: String,
-    /// What the judge took out of the response; absent where it took out nothing.
+    /// The answer that the judge took out of the response; absent where it took out none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extracted: Option<Value>,
     /// 1, 0, or -1 of an invalid verdict.
@@ -249,7 +249,7 @@ mod tests {
     fn judgement(convention: &str, records: &[&PredictionRecord]) -> JudgementRecord {
         JudgementRecord {
             convention: convention.to_owned(),
-            judge: Judge {
+            judge: JudgeIdentity {
                 name: "judge".to_owned(),
                 model: "m-1".to_owned(),
                 settings_sha256: "5e77".to_owned(),

@@ -17,7 +17,7 @@ mod run_reader;
 pub use data_folder::DataFolder;
 pub use hub_source::{HubSource, is_same_repository};
 pub use judgements::{
-    JUDGEMENTS, Judge, JudgedAnswer, JudgementLog, JudgementRecord, answer_sha256,
+    JUDGEMENTS, JudgeIdentity, JudgedAnswer, JudgementLog, JudgementRecord, answer_sha256,
 };
 pub use logs::{log_name, logs, shard_of};
 pub use manifest::{
