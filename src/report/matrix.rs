@@ -27,7 +27,8 @@ pub struct Matrix {
 pub type AnswerFile<'a> = (String, Vec<NamedPair<'a>>);
 
 impl Matrix {
-    /// Scores `files` under every convention, those for tables where a table is asked for;
+    /// Scores `files` under every convention, those for tables where a table is asked for, judged
+    /// ones where it is the reference;
     /// differences are told against `reference`, and places compared with those under its relaxed
     /// accuracy (of a convention for tables: its first metric).
     pub fn new(files: &[AnswerFile<'_>], reference: &'static Convention) -> Self {
@@ -38,6 +39,7 @@ impl Matrix {
         let conventions: Vec<&'static Convention> = CONVENTIONS
             .iter()
             .filter(|convention| tables || !convention.tables_only)
+            .chain(Some(reference).filter(|reference| reference.judged))
             .collect();
         let summaries: Vec<Vec<Summary>> = files
             .iter()
