@@ -27,10 +27,9 @@ pub struct Matrix {
 pub type AnswerFile<'a> = (String, Vec<NamedPair<'a>>);
 
 impl Matrix {
-    /// Scores `files` under every convention, those for tables where a table is asked for, judged
-    /// ones where it is the reference;
-    /// differences are told against `reference`, and places compared with those under its relaxed
-    /// accuracy (of a convention for tables: its first metric).
+    /// Scores `files` under every convention: those for tables where a table is asked for, a judged
+    /// one where it is the reference. Differences are told against `reference`, and places compared
+    /// with those under its relaxed accuracy (of a convention for tables: its first metric).
     pub fn new(files: &[AnswerFile<'_>], reference: &'static Convention) -> Self {
         let tables = files
             .iter()
