@@ -310,6 +310,27 @@ fn language_model(
     })
 }
 
+/// The language model that an adapter file names as a judge: one behind an endpoint.
+///
+/// # Errors
+/// Returns an error if the adapter is none, its key is not set, or its address is invalid.
+pub fn judge(spec: &AdapterSpec) -> Result<Box<dyn LanguageModel>> {
+    match &spec.family {
+        #[cfg(feature = "hub")]
+        Family::Chat(chat) => Ok(Box::new(chat::Chat::new(
+            &spec.id,
+            chat,
+            &Overrides::default(),
+        )?)),
+        #[cfg(not(feature = "hub"))]
+        Family::Chat(_) => Err(left_out("hub")),
+        _ => bail!(
+            "{} cannot judge: a judge is a model behind an endpoint (family = \"chat\")",
+            spec.id
+        ),
+    }
+}
+
 /// Fits a blind baseline to the train split.
 fn fit_prior(
     context: &AdapterContext<'_>,

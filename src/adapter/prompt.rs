@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::{Context, Result};
 
 use crate::config::{PromptCase, PromptSpec};
-use chartbench_core::python_repr;
+use chartbench_core::python;
 use chartbench_core::question::{QUESTION_TYPE, Question};
 
 /// An earlier turn of a conversation that has an answer.
@@ -179,7 +179,7 @@ impl Words<'_> {
 /// Questions and answers in turn, as Python prints a list of texts.
 fn python_list(turns: &[AnsweredTurn]) -> String {
     let texts = turns.iter().flat_map(|turn| [&turn.question, &turn.answer]);
-    let texts: Vec<String> = texts.map(|text| python_repr(text)).collect();
+    let texts: Vec<String> = texts.map(|text| python::repr(text)).collect();
     format!("[{}]", texts.join(", "))
 }
 

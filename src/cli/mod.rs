@@ -16,6 +16,8 @@ mod figures;
 #[cfg(feature = "models")]
 mod finetune;
 mod import;
+#[cfg(feature = "models")]
+mod judge;
 mod leaderboard;
 mod list;
 #[cfg(feature = "models")]
@@ -135,6 +137,12 @@ enum Command {
     #[cfg(not(feature = "models"))]
     #[command(hide = true)]
     Merge(Missing),
+    /// Have a language model judge a run's answers, as the benchmark's official code does
+    #[cfg(feature = "models")]
+    Judge(judge::Args),
+    #[cfg(not(feature = "models"))]
+    #[command(hide = true)]
+    Judge(Missing),
     /// Compare two runs: what changed, and whether it is more than chance
     Compare(compare::Args),
     /// List the stored runs, show one, remove some
@@ -246,6 +254,8 @@ fn execute(command: &Command) -> Result<Status> {
         Command::Import(args) => import::run(args),
         #[cfg(feature = "models")]
         Command::Merge(args) => merge::run(args),
+        #[cfg(feature = "models")]
+        Command::Judge(args) => judge::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Failures(args) => failures::run(args),
@@ -268,6 +278,7 @@ fn execute(command: &Command) -> Result<Status> {
         | Command::Finetune(missing)
         | Command::Quantize(missing)
         | Command::Merge(missing)
+        | Command::Judge(missing)
         | Command::Ask(missing)
         | Command::Table(missing) => missing.refuse("models"),
         #[cfg(not(feature = "report"))]

@@ -233,7 +233,15 @@ fn run_verify(args: &Args) -> Result<Status> {
 fn named(args: &Args) -> Result<Option<&'static Convention>> {
     Ok(match args.convention.as_str() {
         "all" => None,
-        name => Some(Convention::by_name(name)?),
+        name => {
+            let convention = Convention::by_name(name)?;
+            ensure!(
+                !convention.judged,
+                "--convention {name}: it scores by a judge's verdicts, which runs alone have: `chartbench leaderboard RUN \
+                 --convention {name}`"
+            );
+            Some(convention)
+        }
     })
 }
 

@@ -1,4 +1,4 @@
-//! Signals in `run` and `finetune`: Ctrl-C, SIGTERM and SIGUSR1, which batch systems send before
+//! Signals in `run`, `finetune` and `judge`: Ctrl-C, SIGTERM and SIGUSR1, which batch systems send before
 //! they end a job. The first asks the job to stop. A training saves the step it is at; a run
 //! has a grace time for the calls in hand, after which a thread of this module stores what they have
 //! reported and ends the process, whatever an adapter does. A second Ctrl-C ends it at once.
@@ -38,7 +38,7 @@ static HANDLERS: LazyLock<Result<Watch>> = LazyLock::new(Watch::register_all);
 /// Registers the handlers where the first argument names a command with a job that may be stopped:
 /// a signal may come before the other arguments are read. [`Signals::watch`] reports errors.
 pub(super) fn register_for(command: Option<&OsStr>) {
-    if command.is_some_and(|command| command == "run" || command == "finetune") {
+    if command.is_some_and(|command| ["run", "finetune", "judge"].iter().any(|it| command == *it)) {
         LazyLock::force(&HANDLERS);
     }
 }

@@ -20,7 +20,7 @@ use chartbench_core::input::{self, MAX_SETTINGS_BYTES};
 use chartbench_core::names;
 use chartbench_core::terminal::shorten;
 use chartbench_data::{
-    Ask, ColumnMap, Format, QuestionList, QuestionSetSpec, Questions, SplitFiles,
+    Ask, CharXivPart, ColumnMap, Format, QuestionList, QuestionSetSpec, Questions, SplitFiles,
 };
 use chartbench_score::metric::Convention;
 
@@ -207,6 +207,11 @@ struct Wire {
 #[derive(Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum WireFormat {
+    #[serde(rename = "charxiv-descriptive")]
+    CharXivDescriptive,
+    #[serde(rename = "charxiv-reasoning")]
+    CharXivReasoning,
+    ChartMuseum,
     RealCqa,
     ChartQa,
     PlotQa,
@@ -361,6 +366,7 @@ impl Wire {
                 listed,
                 hash: hash.map(|(_, hash)| hash),
                 allow_outside: false,
+                published: None,
                 columns: self.columns.map(Spanned::into_inner),
                 files: self.files.map(Spanned::into_inner).unwrap_or_default(),
             },
@@ -435,6 +441,9 @@ impl Wire {
             WireFormat::RealCqa => Format::RealCqa,
             WireFormat::ChartQa => Format::ChartQa,
             WireFormat::PlotQa => Format::PlotQa,
+            WireFormat::CharXivDescriptive => Format::CharXiv(CharXivPart::Descriptive),
+            WireFormat::CharXivReasoning => Format::CharXiv(CharXivPart::Reasoning),
+            WireFormat::ChartMuseum => Format::ChartMuseum,
             WireFormat::Parquet => Format::Parquet,
             WireFormat::Json => Format::Json,
             WireFormat::Generic => Format::Generic,

@@ -203,6 +203,7 @@ pub fn summarize(
             year_flags: YearFlags::from_slices(slice),
             kind: QuestionKind::from_slices(slice),
             counterpart: counterparts.get(&question.id),
+            judgements: &[],
         }
     });
     Summary::from_scores(pairs.map(|pair| convention.score(&pair)))

@@ -18,7 +18,7 @@ use crate::run::store::DataFolder;
 use crate::run::store::LimitRule;
 use chartbench_core::question::Split;
 use chartbench_core::terminal::visible;
-use chartbench_data::{Format, Questions};
+use chartbench_data::{Format, Questions, needs_published, official_repository};
 #[cfg(any(feature = "models", feature = "report"))]
 use chartbench_data::{QuestionSetSpec, QuestionStream};
 
@@ -35,6 +35,8 @@ pub(super) struct DataLocation {
     pub path: Option<PathBuf>,
     /// The hub's copy, where it is one.
     pub copy: Option<DataSetCopy>,
+    /// The hub's copy besides, where `path` is a clone of an official repository that lacks files.
+    pub published: Option<PathBuf>,
 }
 
 /// Locates the files of a benchmark's data set that `splits` need: `data`, which the user names,
@@ -52,10 +54,22 @@ pub(super) fn locate_data(
     hub: &HubOptions,
 ) -> Result<DataLocation> {
     if let Some(path) = data {
+        let copy = match &benchmark.hub {
+            Some(published) if needs_published(&benchmark.data.format, path) => {
+                locate_data_set(name, published, splits, hub)?
+            }
+            _ => None,
+        };
         return Ok(DataLocation {
             path: Some(path.to_owned()),
             copy: None,
+            published: copy.map(|copy| copy.path),
         });
+    }
+    if let Some(repository) = official_repository(&benchmark.data.format) {
+        bail!(
+            "benchmark `{name}` needs --data DIR, a clone of {repository}: the wording of its questions is read from there"
+        );
     }
     let Some(published) = &benchmark.hub else {
         return Ok(DataLocation::default());
@@ -67,6 +81,7 @@ pub(super) fn locate_data(
     Ok(DataLocation {
         path: copy.as_ref().map(|copy| copy.path.clone()),
         copy,
+        published: None,
     })
 }
 

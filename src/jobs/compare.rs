@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::content_pairs::{self, RunAt};
-use super::{benchmark_convention, convention, shared_questions};
+use super::{benchmark_convention, convention, require_verdicts, shared_questions};
 use crate::report::{CompareOptions, Comparison, SliceBy, check_slices_exist};
 use crate::run::store::{ResultsDir, StoredRun};
 use chartbench_score::stats::SignFlips;
@@ -64,6 +64,9 @@ pub fn compare(request: &CompareRequest) -> Result<Comparison> {
         own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
+    for (run, named) in runs.iter().zip([&before, &after]) {
+        require_verdicts(convention, &named.dir, run.records().map(Ok))?;
+    }
     let [before, after] = &runs;
     let options = CompareOptions {
         slices: request.slices.clone(),

@@ -142,6 +142,7 @@ impl CheckRequest {
         })?;
         let mut spec = benchmark.data;
         spec.allow_outside = self.allow_outside;
+        spec.published = found.published;
         if let Some(format) = &self.format {
             spec.format = format.clone();
         }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{benchmark_convention, convention};
+use super::{benchmark_convention, convention, require_verdicts};
 use crate::report::{
     HubTask, Scored, eval_results, every_eval_ever, lm_eval_results, lm_eval_samples, model_index,
 };
@@ -67,6 +67,9 @@ pub fn export(request: &ExportRequest) -> Result<Vec<PathBuf>> {
         own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
+    for (run, named) in runs.iter().zip(&named) {
+        require_verdicts(convention, &named.dir, run.records().map(Ok))?;
+    }
     if !request.allow_unfinished {
         runs.iter().try_for_each(finished)?;
     }

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 #[cfg(feature = "report")]
 use super::report::{ReportPage, ReportRequest, write_page};
-use super::{benchmark_convention, convention};
+use super::{benchmark_convention, convention, require_verdicts};
 use crate::report::{FailureList, QuestionFilter};
-use crate::run::store::{ResultsDir, StoredRun};
+use crate::run::store::{NamedRun, ResultsDir, StoredRun};
 
 /// Most pictures that a page holds; the others are linked.
 #[cfg(feature = "report")]
@@ -48,11 +48,7 @@ pub struct PageRequest {
 /// value or a convention is unknown.
 pub fn failures(request: &FailuresRequest) -> Result<FailureList> {
     let named = ResultsDir::new(&request.results).find(&request.run)?;
-    list(
-        &StoredRun::read(&named.dir)?,
-        named.adapter.as_deref(),
-        request,
-    )
+    list(&StoredRun::read(&named.dir)?, &named, request)
 }
 
 /// Writes the run's page, with the listed questions alone in its gallery. Nothing is written where
@@ -68,7 +64,7 @@ pub fn failures_page(
 ) -> Result<(FailureList, Option<ReportPage>)> {
     let named = ResultsDir::new(&request.results).find(&request.run)?;
     let run = StoredRun::read(&named.dir)?;
-    let list = list(&run, named.adapter.as_deref(), request)?;
+    let list = list(&run, &named, request)?;
     let selection = crate::report::page::GallerySelection {
         ids: list.ids(),
         about: list.summaries(),
@@ -91,9 +87,11 @@ pub fn failures_page(
     Ok((list, Some(written)))
 }
 
-fn list(run: &StoredRun, adapter: Option<&str>, request: &FailuresRequest) -> Result<FailureList> {
+fn list(run: &StoredRun, named: &NamedRun, request: &FailuresRequest) -> Result<FailureList> {
     let answer_types = run.records().map(|record| record.answer_type);
     let own = benchmark_convention([&run.manifest]);
     let convention = convention(request.convention.as_deref(), own.as_deref(), answer_types)?;
+    require_verdicts(convention, &named.dir, run.records().map(Ok))?;
+    let adapter = named.adapter.as_deref();
     FailureList::new(run, adapter, convention, request.filter.clone())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::trainings::trainings;
-use super::{benchmark_convention, convention};
+use super::{benchmark_convention, convention, require_verdicts};
 use crate::finetune::curves::{Curves, overlaid};
 use crate::report::{Answers, RowKind, Scored, score_bars, tolerance_curve};
 use crate::run::store::{NamedRun, ResultsDir, StoredRun};
@@ -48,6 +48,9 @@ pub fn figures(request: &FiguresRequest) -> Result<Vec<PathBuf>> {
         own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
+    for (run, named) in runs.iter().zip(&named) {
+        require_verdicts(convention, &named.dir, run.records().map(Ok))?;
+    }
     let answers: Vec<Answers<'_>> = runs
         .iter()
         .flat_map(|run| {

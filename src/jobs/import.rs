@@ -142,9 +142,10 @@ impl ImportedRun {
             match_by: request.match_by,
         };
         if selection.benchmark.is_some() || selection.data.is_some() {
-            let benchmark = selection.load()?;
+            let mut benchmark = selection.load()?;
             let hub = HubOptions::from_env(request.offline);
             let data = selection.locate(&benchmark, &[Split::Test], &hub)?;
+            benchmark.data.published.clone_from(&data.published);
             let set = load(&benchmark.data, data.path.as_deref(), Split::Test)?;
             options.golds = Some(Golds::from_questions(&set));
             return Ok(Self {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{benchmark_convention, convention};
+use super::{benchmark_convention, convention, require_verdicts};
 use crate::config::{Benchmark, Published};
 use crate::report::table::Format;
 use crate::report::{
@@ -77,6 +77,9 @@ pub fn leaderboard(request: &LeaderboardRequest) -> Result<LeaderboardReport> {
     let answer_types = records(&runs).map_while(|record| Some(record.ok()?.answer_type));
     let own = benchmark_convention(runs.iter().map(|run| &run.manifest));
     let convention = convention(request.convention.as_deref(), own.as_deref(), answer_types)?;
+    for (named, run) in named.iter().zip(&runs) {
+        require_verdicts(convention, &named.dir, records(std::slice::from_ref(run)))?;
+    }
     let options = LeaderboardOptions {
         slices,
         speed: request.speed,

@@ -12,8 +12,8 @@ use crate::config::{
 use crate::hub::{HubOptions, data_set_size};
 use crate::report::table::{Cell, Column, Table};
 use chartbench_core::names::is_commit_id;
-use chartbench_data::Format;
-use chartbench_score::metric::{CONVENTIONS, Metric};
+use chartbench_data::{Format, official_repository};
+use chartbench_score::metric::{CONVENTIONS, JUDGED_CONVENTIONS, Metric};
 
 fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Table {
     Table {
@@ -134,16 +134,19 @@ fn describe_data(benchmark: &Benchmark, options: &HubOptions) -> String {
         (false, Some(left)) => format!("to fetch, {}", bytes(left)),
         (false, None) => "to fetch".to_owned(),
     };
+    let clone =
+        official_repository(&benchmark.data.format).map_or("", |_| "a clone by --data; charts ");
     if source.is_pinned() {
-        place
+        format!("{clone}{place}")
     } else {
-        format!("{place}, not pinned")
+        format!("{clone}{place}, not pinned")
     }
 }
 
 /// The scoring conventions with their metrics.
 pub fn conventions() -> Table {
-    let rows = CONVENTIONS.iter().map(|convention| {
+    let all = CONVENTIONS.iter().chain(JUDGED_CONVENTIONS);
+    let rows = all.map(|convention| {
         let metrics = convention
             .metrics
             .iter()

@@ -26,6 +26,8 @@ pub mod figures;
 #[cfg(feature = "models")]
 pub mod finetune;
 pub mod import;
+#[cfg(feature = "models")]
+pub mod judge;
 pub mod leaderboard;
 pub mod list;
 #[cfg(feature = "models")]
@@ -46,7 +48,11 @@ pub mod table;
 #[cfg(feature = "report")]
 mod trainings;
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::path::Path;
+
+use anyhow::ensure;
 
 #[cfg(feature = "models")]
 pub use adapter_for_weights::{Task, adapter_for_weights};
@@ -58,8 +64,10 @@ pub use benchmark::BenchmarkSelection;
 
 use crate::config::Benchmark;
 use crate::run::store::Manifest;
+use crate::run::store::PredictionRecord;
 use chartbench_core::names::UnknownName;
 use chartbench_core::question::AnswerType;
+use chartbench_core::terminal::shell_word;
 use chartbench_score::metric::Convention;
 
 /// An adapter that could not be loaded, or could not go on.
@@ -139,4 +147,54 @@ fn benchmark_convention<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -
         return None;
     }
     Benchmark::find(first).ok()?.convention
+}
+
+/// Checks the name of a convention that answers are scored by as soon as they are given.
+///
+/// # Errors
+/// Returns an error if no convention has the name, or it scores by verdicts, which come later.
+#[cfg(feature = "models")]
+fn check_rule_convention(name: Option<&str>) -> anyhow::Result<()> {
+    let convention = name.map(Convention::by_name).transpose()?;
+    if let Some(Convention { name, .. }) = convention.filter(|convention| convention.judged) {
+        anyhow::bail!(
+            "--convention {name}: it scores by a judge's verdicts: leave it out, and have the answers judged then \
+             (`chartbench judge RUN --with NAME`)"
+        );
+    }
+    Ok(())
+}
+
+/// Checks under a judged convention that every answer of the run at `dir` has a verdict.
+///
+/// # Errors
+/// Returns an error that names the command that makes them, or that of a record.
+fn require_verdicts<R: Borrow<PredictionRecord>>(
+    convention: &Convention,
+    dir: &Path,
+    records: impl IntoIterator<Item = anyhow::Result<R>>,
+) -> anyhow::Result<()> {
+    if !convention.judged {
+        return Ok(());
+    }
+    let (mut answers, mut missing) = (0_usize, 0_usize);
+    for record in records {
+        let record = record?;
+        let record: &PredictionRecord = record.borrow();
+        if record.prediction.is_some() {
+            let mut judgements = record.judgements.iter();
+            let is_judged = judgements.any(|judgement| judgement.convention == convention.name);
+            answers += 1;
+            missing += usize::from(!is_judged);
+        }
+    }
+    ensure!(
+        missing == 0,
+        "{}: {missing} of {answers} answers have no verdict under {name}: `chartbench judge {} --with NAME --convention {name}` \
+         makes them",
+        dir.display(),
+        shell_word(&dir.display().to_string()),
+        name = convention.name
+    );
+    Ok(())
 }

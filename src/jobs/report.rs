@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::benchmark::{locate_data, stored_questions};
 use super::trainings::trainings;
-use super::{benchmark_convention, convention};
+use super::{benchmark_convention, convention, require_verdicts};
 use crate::config::Benchmark;
 use crate::hub::HubOptions;
 use crate::report::page::{Curves, Folder, GallerySelection, Page, Pictures, same_questions};
@@ -81,6 +81,9 @@ pub(super) fn write_page(
         own.as_deref(),
         records.map(|record| record.answer_type),
     )?;
+    for (run, named) in runs.iter().zip(named) {
+        require_verdicts(convention, &named.dir, run.records().map(Ok))?;
+    }
     let (pictures, no_pictures) =
         pictures(request, named, &same_questions(runs)?.manifest.benchmark)?;
     let mut curves = Vec::new();
@@ -200,6 +203,7 @@ fn find_pictures(
     let mut spec = benchmark.data;
     // Questions alone: no picture outside the folder gets into the page.
     spec.allow_outside = true;
+    spec.published.clone_from(&location.published);
     let questions = stored_questions(spec, data, asked)?;
     // Charts of one name in two data sets are two charts.
     ensure!(

@@ -29,7 +29,8 @@ use super::benchmark::DataLocation;
 use super::leaderboard::store_leaderboard;
 use super::run_questions::{ChosenQuestions, choose_questions};
 use super::{
-    AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter, convention,
+    AdapterFailure, AllFailed, BenchmarkSelection, ModelOptions, SelectedAdapter,
+    check_rule_convention, convention,
 };
 use crate::adapter::{Adapter, Budget};
 use crate::config::Benchmark;
@@ -255,11 +256,7 @@ impl OpenRun {
     /// Returns an error if the benchmark cannot be loaded, the folder holds another run, or no
     /// question has a slice of the request.
     pub(super) fn open(request: &RunRequest) -> Result<Self> {
-        request
-            .convention
-            .as_deref()
-            .map(Convention::by_name)
-            .transpose()?;
+        check_rule_convention(request.convention.as_deref())?;
         let mut benchmark = request.benchmark.load()?;
         let name = request
             .name
@@ -272,6 +269,7 @@ impl OpenRun {
         let data = request
             .benchmark
             .locate(&benchmark, &[Split::Test], &request.models.hub)?;
+        benchmark.data.published.clone_from(&data.published);
         let ChosenQuestions {
             asked,
             summary,

@@ -36,6 +36,7 @@ impl Matrix {
             .filter(|convention| {
                 *convention == reference || entries().any(|entry| convention.is_for(&entry.pair))
             })
+            .chain(Some(reference).filter(|reference| reference.judged))
             .collect();
         let summaries: Vec<Vec<Summary>> = files
             .iter()

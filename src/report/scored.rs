@@ -178,5 +178,6 @@ pub(super) fn pair<'a>(record: &'a PredictionRecord, counterparts: &Counterparts
         year_flags: YearFlags::from_slices(slice),
         kind: QuestionKind::from_slices(slice),
         counterpart: counterparts.get(&record.id),
+        judgements: &record.judgements,
     }
 }

@@ -43,6 +43,8 @@ enum Work {
         row: Arc<Mutex<RowInHand>>,
         give_up: Vec<GiveUp>,
     },
+    /// Something is asked whose answers are stored as they come.
+    Calling { give_up: Vec<GiveUp> },
     /// It looks at the flag and saves what it has, however long that takes.
     Saving,
 }
@@ -74,7 +76,7 @@ impl Stop {
         }
         state.since = Some(Instant::now());
         for task in &state.tasks {
-            if let Work::Asking { give_up, .. } = &task.work {
+            if let Work::Asking { give_up, .. } | Work::Calling { give_up } = &task.work {
                 give_up.iter().for_each(|give_up| give_up());
             }
         }
@@ -110,7 +112,7 @@ impl Stop {
         }
         let rows = state.tasks.iter().filter_map(|task| match &task.work {
             Work::Asking { row, .. } => Some(row),
-            Work::Saving => None,
+            Work::Calling { .. } | Work::Saving => None,
         });
         // Each row is ended, whether another one failed or not.
         let ended: Vec<Result<RowProgress>> = rows.map(|row| lock(row).end()).collect();
@@ -127,6 +129,16 @@ impl Stop {
     /// Returns [`Stopped`] if the stop is requested already.
     pub fn saving(&self) -> Result<UnderWay<'_>, Stopped> {
         self.begin(Work::Saving).ok_or(Stopped { progress: None })
+    }
+
+    /// Marks that something is asked whose answers are stored as they come, until the guard is
+    /// dropped; a request to stop gives it up.
+    ///
+    /// # Errors
+    /// Returns [`Stopped`] if the stop is requested already.
+    pub fn calling(&self, give_up: Vec<GiveUp>) -> Result<UnderWay<'_>, Stopped> {
+        self.begin(Work::Calling { give_up })
+            .ok_or(Stopped { progress: None })
     }
 
     /// Marks that the row's adapter is asked, until the guard is dropped.
@@ -287,6 +299,21 @@ mod tests {
         drop(saving);
         assert!(stop.end_after(NEVER).is_none());
         assert!(stop.end_after(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn calls_are_given_up_and_have_the_grace_time() {
+        let stop = Stop::default();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&given_up);
+        let give_up: GiveUp = Box::new(move || flag.store(true, Ordering::SeqCst));
+        let calling = stop.calling(vec![give_up]).unwrap();
+        stop.request();
+        assert!(given_up.load(Ordering::SeqCst));
+        assert!(stop.end_after(NEVER).is_none());
+        assert!(stop.end_after(Duration::ZERO).is_some());
+        drop(calling);
+        assert!(stop.calling(Vec::new()).is_err());
     }
 
     #[test]

@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("input", &["terminal"]),
             ("isa", &["terminal"]),
             ("json_records", &["input", "read_file"]),
+            ("judgement", &[]),
             ("names", &["terminal"]),
             ("parse_field", &["question"]),
             ("question", &["data_table", "files", "input", "seeded_draw"]),
@@ -65,7 +66,12 @@ const ARROWS: &[(&str, &[Arrows])] = &[
     (
         "crates/data",
         &[
+            ("chartmuseum", &["columns", "notes", "python_constants"]),
             ("chartqa", &["images", "notes", "questions_by_chart"]),
+            (
+                "charxiv",
+                &["columns", "images", "notes", "python_constants", "spec"],
+            ),
             ("columns", &["images", "notes", "questions_by_chart"]),
             ("content", &[]),
             ("data_series", &[]),
@@ -78,10 +84,13 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("notes", &[]),
             ("plotqa", &["images", "notes", "questions_by_chart"]),
             ("pretraining", &["gold_tables"]),
+            ("python_constants", &[]),
             (
                 "question_stream",
                 &[
+                    "chartmuseum",
                     "chartqa",
+                    "charxiv",
                     "columns",
                     "even_draw",
                     "generic",

@@ -25,6 +25,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("--adapters transformers", "PyTorch and transformers"),
     ("--overfit-one", "minutes; finetune.rs runs it"),
     ("--benchmark pretraining", "minutes; its charts are 100,000"),
+    ("charxiv-", "a clone and a judge; judge/ has small ones"),
     (
         "--benchmark ours.toml",
         "a data set of one's own on the hub; hub.rs has one",

@@ -39,6 +39,7 @@ mod hub;
 mod hub_data;
 mod import;
 mod json_data;
+mod judge;
 mod lookup;
 mod merge;
 #[cfg(feature = "onnx")]

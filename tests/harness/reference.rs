@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use chartbench_score::metric::{CONVENTIONS, Convention};
+use chartbench_score::metric::{CONVENTIONS, Convention, JUDGED_CONVENTIONS};
 
 const COMMAND: &str = "CHARTBENCH_REGENERATE=1 cargo test --test harness reference::";
 
@@ -147,7 +147,7 @@ fn conventions() {
          `chartbench` is the default. In formulas t is the gold answer and p the prediction. This page is generated: `{COMMAND}`.\n\n\
          | convention | metrics | what it is |\n| :-- | :-- | :-- |\n"
     );
-    for convention in CONVENTIONS {
+    for convention in CONVENTIONS.iter().chain(JUDGED_CONVENTIONS) {
         let metrics: Vec<&str> = convention
             .metrics
             .iter()
@@ -161,7 +161,7 @@ fn conventions() {
         )
         .unwrap();
     }
-    for convention in CONVENTIONS {
+    for convention in CONVENTIONS.iter().chain(JUDGED_CONVENTIONS) {
         write!(
             page,
             "\n## {}\n\n{}\n",

@@ -113,6 +113,7 @@ fn record(
             .is_none()
             .then(|| "cannot read the chart image".to_owned()),
         latency_ms: 250.0,
+        judgements: Vec::new(),
     }
 }
 

@@ -26,6 +26,11 @@ pub fn settings_sha256<'a>(settings: impl IntoIterator<Item = &'a (String, Strin
     format!("{:x}", hasher.finalize())
 }
 
+/// SHA-256 of some bytes, in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
 /// One raw answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {

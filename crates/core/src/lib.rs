@@ -3,7 +3,8 @@
 //!
 //! - [`question`]: charts, questions, gold answers, predictions; sources of questions, and the hash
 //!   of a set of them.
-//! - [`answer`]: answers of adapters, and the identity of what gives them.
+//! - [`answer`]: answers of adapters, and the identity of what gives them; [`judgement`]: verdicts
+//!   on answers.
 //! - [`data_table`]: the table behind a chart; reading the tables that models write.
 //! - [`input`], [`read_file`], [`json_records`], [`parse_field`]: files from outside, bounded in
 //!   size, with errors that name file and line.
@@ -13,7 +14,7 @@
 //! - [`terminal`]: the only writers to standard output and standard error.
 //! - [`names`], [`counts`]: limits on names and counts from outside.
 //! - [`catch_panic`](catch_panic()): a panic of a library becomes an error.
-//! - [`python_repr`](python_repr()): a text as Python prints it in a list.
+//! - [`python`]: the parts of Python's `str` that prompts and scores share.
 //! - [`isa`]: the instruction set of the CPU kernels.
 
 pub mod answer;
@@ -24,9 +25,10 @@ pub mod files;
 pub mod input;
 pub mod isa;
 pub mod json_records;
+pub mod judgement;
 pub mod names;
 pub mod parse_field;
-mod python_repr;
+pub mod python;
 pub mod question;
 pub mod read_file;
 pub mod realcqa_split;
@@ -35,4 +37,3 @@ pub mod shard;
 pub mod terminal;
 
 pub use catch_panic::catch_panic;
-pub use python_repr::python_repr;

@@ -10,7 +10,9 @@
 //!
 //! [`content`] identifies questions by what they ask about which pixels, whatever their ids. [`lint`] checks whether a data set can be trusted; [`synth`] draws charts with questions.
 
+mod chartmuseum;
 mod chartqa;
+mod charxiv;
 mod columns;
 pub mod content;
 mod data_series;
@@ -23,6 +25,7 @@ pub mod lint;
 mod notes;
 mod plotqa;
 mod pretraining;
+mod python_constants;
 mod question_stream;
 mod questions_by_chart;
 mod realcqa;
@@ -34,11 +37,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+pub use self::chartmuseum::ChartMuseumClone;
+pub use self::charxiv::{CharXivClone, DescriptiveFigure, ReasoningFigure};
 pub use self::columns::{AnswerChoice, ColumnMap, SplitFiles};
 pub use chartbench_core::question::Split;
 pub use gold_tables::TABLE_QUESTION;
+pub use python_constants::{PythonConstants, format_fields};
 pub use question_stream::QuestionStream;
-pub use spec::{Ask, Format, QuestionList, QuestionSetSpec, Questions, detect, format_name};
+pub use spec::{
+    Ask, CharXivPart, Format, QuestionList, QuestionSetSpec, Questions, detect, format_name,
+};
 
 use chartbench_core::question::QuestionSet;
 
@@ -74,6 +82,24 @@ pub fn load_with_notes(
     QuestionStream::open(spec, data, split)?.read()
 }
 
+/// The official repository that the data path is a clone of; `None` for other formats.
+pub fn official_repository(format: &Format) -> Option<&'static str> {
+    match format {
+        Format::CharXiv(_) => Some(charxiv::REPOSITORY),
+        Format::ChartMuseum => Some(chartmuseum::REPOSITORY),
+        _ => None,
+    }
+}
+
+/// Whether the clone of an official repository at `path` needs files of the hub's copy besides.
+pub fn needs_published(format: &Format, path: &Path) -> bool {
+    match format {
+        Format::CharXiv(_) => charxiv::lacks_images(path),
+        Format::ChartMuseum => chartmuseum::lacks_files(path),
+        _ => false,
+    }
+}
+
 /// The user's data path; the error says where to get the data set.
 fn require_data_path<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Result<&'a Path> {
     data.with_context(|| {
@@ -91,6 +117,8 @@ fn require_data_path<'a>(spec: &QuestionSetSpec, data: Option<&'a Path>) -> Resu
                 "DIR, from https://github.com/NiteshMethani/PlotQA, with",
                 plotqa::LAYOUT,
             ),
+            Format::CharXiv(_) => ("DIR, a clone of", charxiv::REPOSITORY),
+            Format::ChartMuseum => ("DIR, a clone of", chartmuseum::REPOSITORY),
             Format::Parquet => ("PATH,", columns::PARQUET_LAYOUT),
             Format::Json => ("DIR, with", json_files.as_str()),
             Format::Generic | Format::Synth { .. } => ("PATH,", generic::LAYOUT),

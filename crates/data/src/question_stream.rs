@@ -14,7 +14,8 @@ use super::realcqa::{self, PerChartQa, QaLayout};
 #[cfg(feature = "synth")]
 use super::synth;
 use super::{
-    MissingSplit, chartqa, columns, generic, gold_tables, plotqa, pretraining, require_data_path,
+    MissingSplit, chartmuseum, chartqa, charxiv, columns, generic, gold_tables, plotqa,
+    pretraining, require_data_path,
 };
 use crate::notes::Notes;
 use crate::{Ask, Format, QuestionSetSpec, Questions};
@@ -78,6 +79,14 @@ impl QuestionStream {
             },
             Format::ChartQa => chartqa::load(path()?, split, outside, &mut notes)?,
             Format::PlotQa => plotqa::load(path()?, split, outside, &mut notes)?,
+            Format::CharXiv(part) => {
+                let published = spec.published.as_deref();
+                charxiv::load(path()?, *part, published, split, outside, &mut notes)?
+            }
+            Format::ChartMuseum => {
+                let published = spec.published.as_deref();
+                chartmuseum::load(path()?, published, split, outside, &mut notes)?
+            }
             Format::Generic => generic::load(path()?, split, outside, &mut notes)?,
             format @ (Format::Parquet | Format::Json) => {
                 let request = columns::Request {

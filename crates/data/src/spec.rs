@@ -1,6 +1,6 @@
 //! Which questions a benchmark asks, in which format they are stored, and how a format is detected.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
@@ -28,6 +28,9 @@ pub struct QuestionSetSpec {
     /// Whether images and tables may lie outside the data set's folder; the user's choice, never a
     /// file's.
     pub allow_outside: bool,
+    /// The hub's copy of the data set, where the data path is a clone of its repository that lacks
+    /// files ([`needs_published`](crate::needs_published)).
+    pub published: Option<PathBuf>,
     /// The fields of JSON records, or the columns of a copy of the data set as parquet, which are
     /// guessed where it is absent.
     pub columns: Option<ColumnMap>,
@@ -44,7 +47,7 @@ impl QuestionSetSpec {
             return self.format.clone();
         };
         let may_be_parquet = match self.format {
-            Format::Synth { .. } | Format::Json => false,
+            Format::Synth { .. } | Format::Json | Format::CharXiv(_) | Format::ChartMuseum => false,
             Format::Generic => true,
             _ => self.columns.is_some(),
         };
@@ -70,6 +73,10 @@ pub enum Format {
     ChartQa,
     /// PlotQA's folder: `png/` and `qa_pairs.json`.
     PlotQa,
+    /// A clone of CharXiv's repository.
+    CharXiv(CharXivPart),
+    /// A clone of ChartMuseum's repository.
+    ChartMuseum,
     /// Parquet files in Hugging Face's layout.
     Parquet,
     /// JSON files in a layout that the benchmark describes by columns and files.
@@ -87,6 +94,15 @@ pub enum Format {
         /// The most questions about a chart; some charts allow fewer.
         questions_per_chart: usize,
     },
+}
+
+/// The two kinds of CharXiv's questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CharXivPart {
+    /// Four questions about the elements of each chart, of 19 templates.
+    Descriptive,
+    /// A question about each chart that needs reasoning.
+    Reasoning,
 }
 
 /// The kind of question asked about the charts (`ask`).
@@ -173,8 +189,11 @@ const FORMATS: [DetectableFormat; 5] = [
 
 /// The users' name of a format, e.g. `realcqa`; `None` for drawn charts.
 pub fn format_name(format: &Format) -> Option<&'static str> {
-    if *format == Format::Json {
-        return Some("json");
+    match format {
+        Format::Json => return Some("json"),
+        Format::CharXiv(_) => return Some("charxiv"),
+        Format::ChartMuseum => return Some("chartmuseum"),
+        _ => {}
     }
     FORMATS
         .iter()

@@ -21,7 +21,7 @@ use self::sources::Sources;
 use self::write::{lock_whole_logs, replace_logs, write_run};
 use super::leaderboard::store_leaderboard;
 use super::run::RunReport;
-use super::{BenchmarkSelection, benchmark_convention, convention};
+use super::{BenchmarkSelection, benchmark_convention, check_rule_convention, convention};
 use crate::report::SliceBy;
 use crate::run::store::{MANIFEST, ResultsDir};
 use chartbench_core::files::{FileLock, create_folder};
@@ -80,11 +80,7 @@ pub struct MergeReport {
 /// process is at work on a run, or a file cannot be read or written. Until everything is checked
 /// nothing is written.
 pub fn merge(request: &MergeRequest) -> Result<Option<MergeReport>> {
-    request
-        .convention
-        .as_deref()
-        .map(Convention::by_name)
-        .transpose()?;
+    check_rule_convention(request.convention.as_deref())?;
     if request.runs.is_empty() {
         merge_in_place(request)
     } else {

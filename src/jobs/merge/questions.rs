@@ -72,6 +72,7 @@ pub(super) fn open_questions(request: &MergeRequest, sources: &Sources) -> Resul
     let location = locate_data(&name, &benchmark, data, &[Split::Test], &hub)?;
     let mut spec = benchmark.data;
     spec.allow_outside = selection.allow_outside;
+    spec.published = location.published;
     Ok(FoundQuestions {
         stream: stored_questions(spec, location.path.as_deref(), asked)?,
         data: location.path,

@@ -110,6 +110,7 @@ pub fn read(request: &ScoreRequest) -> Result<ScoredFiles> {
             let found = locate_data(name, &benchmark, data.as_deref(), &[Split::Test], &hub)?;
             let mut spec = benchmark.data;
             spec.allow_outside = true;
+            spec.published = found.published;
             Some(Golds::from_questions(&chartbench_data::load(
                 &spec,
                 found.path.as_deref(),
@@ -407,6 +408,7 @@ fn pair<'a>(answered: &'a ImportedAnswer, counterparts: &Counterparts<'a>) -> Pa
             .unwrap_or_default(),
         kind: answered.kind(),
         counterpart: counterparts.get(&answered.id),
+        judgements: &[],
     }
 }
 

@@ -190,6 +190,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
                     is_clear: line.is_clear,
                 },
                 counterpart: counterparts.get(&line.id),
+                judgements: &[],
             };
             let score = key.convention.score(&pair).get(key.metric);
             scores += 1;

@@ -3,6 +3,7 @@
 
 mod data_folder;
 mod hub_source;
+mod judgements;
 mod log_files;
 mod logs;
 mod manifest;
@@ -16,6 +17,9 @@ mod run_reader;
 
 pub use data_folder::DataFolder;
 pub use hub_source::{HubSource, is_same_repository};
+pub use judgements::{
+    JUDGEMENTS, JudgeIdentity, JudgedAnswer, JudgementLog, JudgementRecord, answer_sha256,
+};
 pub use logs::{log_name, logs, shard_of};
 pub use manifest::{
     AdapterEntry, BenchmarkEntry, FORMAT_VERSION, LimitRule, Manifest, OLDEST_FORMAT, fingerprint,

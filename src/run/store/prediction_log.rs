@@ -13,6 +13,7 @@ use super::Predictions;
 use super::logs::PREDICTIONS;
 use chartbench_core::answer::Usage;
 use chartbench_core::files::{FileLock, JsonLines};
+use chartbench_core::judgement::Judgement;
 use chartbench_core::question::{AnswerType, Chart, Gold, Prediction, Question, Taxonomy};
 use chartbench_core::shard::Shard;
 
@@ -68,6 +69,10 @@ pub struct PredictionRecord {
     pub error: Option<String>,
     /// Wall time in milliseconds: the call's time divided by the questions answered in it.
     pub latency_ms: f64,
+    /// The verdicts of judges on this very answer, at most one under each convention: from the log
+    /// of judgements, never in this one.
+    #[serde(skip)]
+    pub judgements: Vec<Judgement>,
 }
 
 impl PredictionRecord {
@@ -100,6 +105,7 @@ impl PredictionRecord {
             marker_missing: false,
             error: None,
             latency_ms: 0.0,
+            judgements: Vec::new(),
         }
     }
 
@@ -299,6 +305,7 @@ mod tests {
             marker_missing: false,
             error: error.map(str::to_owned),
             latency_ms: 1.5,
+            judgements: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 
 use super::PredictionRecord;
+use super::judgements::Judgements;
 use super::log_files::LogFiles;
 use chartbench_core::shard::Shard;
 use chartbench_core::terminal::shorten;
@@ -34,6 +35,10 @@ pub struct Predictions {
     rest: Vec<u8>,
     /// Lines of the log read so far.
     lines: usize,
+    /// An adapter's folder whose verdicts are not read yet.
+    judged: Option<PathBuf>,
+    /// The verdicts on the predictions in an adapter's folder.
+    judgements: Judgements,
     /// Leaves out the predictions about charts that are none of this shard's.
     shard: Option<Shard>,
     /// By 128-bit hashes of the ids seen: storing the ids would dominate memory.
@@ -64,9 +69,12 @@ impl Predictions {
     }
 
     /// The predictions of all [`logs`](super::logs) in an adapter's folder, also while they are
-    /// merged.
+    /// merged, with the verdicts on them.
     pub fn in_folder(adapter_dir: &Path) -> Self {
-        Self::read_from(LogFiles::in_folder(adapter_dir))
+        Self {
+            judged: Some(adapter_dir.to_owned()),
+            ..Self::read_from(LogFiles::in_folder(adapter_dir))
+        }
     }
 
     fn read_from(files: LogFiles) -> Self {
@@ -76,6 +84,8 @@ impl Predictions {
             opened: 0,
             rest: Vec::new(),
             lines: 0,
+            judged: None,
+            judgements: Judgements::default(),
             shard: None,
             seen: HashMap::new(),
             hashers: [RandomState::new(), RandomState::new()],
@@ -109,6 +119,9 @@ impl Predictions {
 
     /// Reads the next chunk; returns `None` at the end.
     fn chunk(&mut self) -> Result<Option<Vec<PredictionRecord>>> {
+        if let Some(folder) = self.judged.take() {
+            self.judgements = Judgements::read(&folder)?;
+        }
         loop {
             let file = match &mut self.file {
                 Some(file) => file,
@@ -177,6 +190,7 @@ impl Predictions {
             }
         }
         self.rest.drain(..whole);
+        self.judgements.attach(&mut records);
         Ok(records)
     }
 

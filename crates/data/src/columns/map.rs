@@ -76,6 +76,25 @@ pub struct SplitFiles {
 }
 
 impl ColumnMap {
+    /// A map of these columns alone.
+    pub(crate) fn new(image: &str, question: &str, answer: &str) -> Self {
+        Self {
+            image: image.to_owned(),
+            question: question.to_owned(),
+            answer: Some(answer.to_owned()),
+            chart: None,
+            id: None,
+            source: None,
+            chart_type: None,
+            paragraph: None,
+            slices: Vec::new(),
+            answers: None,
+            names: BTreeMap::new(),
+            only: BTreeMap::new(),
+            prompt: None,
+        }
+    }
+
     /// Every column that is named, but the image's.
     pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
         let optional = [

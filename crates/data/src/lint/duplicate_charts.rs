@@ -157,6 +157,8 @@ fn id_in_both_splits<'a>(format: &Format, id: &'a str) -> Option<&'a str> {
         ),
         Format::PlotQa => None,
         Format::RealCqa
+        | Format::CharXiv(_)
+        | Format::ChartMuseum
         | Format::Parquet
         | Format::Json
         | Format::Generic

@@ -113,6 +113,7 @@ impl DataSet {
                 listed: None,
                 hash: None,
                 allow_outside,
+                published: None,
                 columns: None,
                 files: SplitFiles::default(),
             },

@@ -4,15 +4,20 @@
 //! down to the order of the float operations, faults included: no convention is "official", each
 //! has a name. Each module describes and implements one convention; [`CONVENTIONS`] lists them. A
 //! new convention needs one module here and one line there. [`chartbench`] is this project's own
-//! and the default.
+//! and the default. Conventions that leave the decision to a language model
+//! ([`JUDGED_CONVENTIONS`]) score by its stored verdicts ([`Judgement`]), and ask nobody.
 //!
 //! [`Summary`] is the mean over questions, the same to the last bit in any order; [`StepTrace`]
 //! records the steps by which a convention came to its scores.
 #![deny(clippy::disallowed_methods)]
 
 pub mod chartbench;
+pub mod chartmuseum;
 pub mod chartqapro;
 pub mod chartqapro_exact;
+pub mod charxiv;
+pub mod charxiv_single;
+mod closed_form;
 mod counterparts;
 pub mod deplot;
 pub mod deplot_corrected;
@@ -20,6 +25,7 @@ pub mod dvqa;
 pub mod evochart_qa;
 pub mod figureqa;
 pub mod idea_finai_chartbench;
+mod judgement;
 pub mod lm_eval;
 pub mod lm_eval_anywhere;
 pub mod lmms_eval;
@@ -49,10 +55,11 @@ pub use summary::Summary;
 pub use tables::asks_for_table;
 pub use trace::{SilentTrace, Step, StepTrace, Trace};
 
+use chartbench_core::judgement::Judgement;
 use chartbench_core::names::UnknownName;
 use chartbench_core::question::{AnswerType, Gold, Prediction, QuestionKind, YearFlags};
 
-/// All conventions, the default first, then in alphabetical order.
+/// All conventions that score by rules, the default first, then in alphabetical order.
 pub static CONVENTIONS: &[Convention] = &[
     Convention::from_rules::<chartbench::ChartbenchRules>(),
     Convention::from_rules::<chartqapro::ChartQaProRules>(),
@@ -76,6 +83,13 @@ pub static CONVENTIONS: &[Convention] = &[
     Convention::from_rules::<vlmevalkit_chartbench::VlmEvalKitChartBenchRules>(),
 ];
 
+/// All conventions that score by the stored verdicts of a judge, in alphabetical order.
+pub static JUDGED_CONVENTIONS: &[Convention] = &[
+    Convention::from_rules::<chartmuseum::ChartMuseumRules>(),
+    Convention::from_rules::<charxiv::CharXivRules>(),
+    Convention::from_rules::<charxiv_single::CharXivSingleRules>(),
+];
+
 /// One answer and everything that scoring it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
@@ -93,10 +107,12 @@ pub struct Pair<'a> {
     pub kind: QuestionKind<'a>,
     /// The other assertion of the pair, where the question is one of two (ChartBench).
     pub counterpart: Option<Counterpart<'a>>,
+    /// The verdicts of judges on the answer, at most one under each convention.
+    pub judgements: &'a [Judgement],
 }
 
 impl<'a> Pair<'a> {
-    /// An answer without question, answer type, year flags, kind or counterpart.
+    /// An answer without question, answer type, year flags, kind, counterpart or verdicts.
     pub fn new(gold: &'a Gold, prediction: &'a Prediction) -> Self {
         Self {
             gold,
@@ -106,6 +122,7 @@ impl<'a> Pair<'a> {
             year_flags: YearFlags::default(),
             kind: QuestionKind::default(),
             counterpart: None,
+            judgements: &[],
         }
     }
 }
@@ -120,6 +137,8 @@ trait Rules {
     const METRICS: &'static [Metric];
     /// Whether it has rules for tables only.
     const TABLES_ONLY: bool = false;
+    /// Whether it reads the stored verdicts of a judge.
+    const JUDGED: bool = false;
 
     /// Whether the convention is meant for data sets with such questions; one that only its name
     /// asks for is for none.
@@ -149,6 +168,8 @@ pub struct Convention {
     pub tables_only: bool,
     is_for: fn(&Pair<'_>) -> bool,
     failed: fn(&Pair<'_>) -> Scores,
+    /// Whether it reads the stored verdicts of a judge; answers without one have no scores.
+    pub judged: bool,
     score: fn(&Pair<'_>, &str) -> Scores,
     explain: fn(&Pair<'_>, &str, &mut StepTrace) -> Scores,
 }
@@ -162,6 +183,7 @@ impl Convention {
             tables_only: R::TABLES_ONLY,
             is_for: R::is_for,
             failed: R::failed,
+            judged: R::JUDGED,
             score: |pair, prediction| R::score(pair, prediction, &mut SilentTrace),
             explain: |pair, prediction, steps| R::score(pair, prediction, steps),
         }
@@ -179,15 +201,11 @@ impl Convention {
     /// assert!(error.contains("nearest: pix2struct"), "{error}");
     /// ```
     pub fn by_name(name: &str) -> Result<&'static Self, UnknownName> {
-        let found = CONVENTIONS
-            .iter()
-            .find(|convention| convention.name == name);
+        let all = || CONVENTIONS.iter().chain(JUDGED_CONVENTIONS);
+        let found = all().find(|convention| convention.name == name);
         found.ok_or_else(|| {
-            UnknownName::new(
-                "convention",
-                name,
-                CONVENTIONS.iter().map(|convention| convention.name),
-            )
+            let names = all().map(|convention| convention.name);
+            UnknownName::new("convention", name, names)
         })
     }
 

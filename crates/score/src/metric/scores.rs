@@ -41,10 +41,15 @@ pub enum Metric {
     AccPlus,
     /// ChartBench's confusion rate: both assertions of a pair get the same reply. Less is better.
     Cor,
+    /// The verdict of a judge: 1 or 0.
+    #[serde(rename = "judged")]
+    JudgedAccuracy,
+    /// Whether a rule that could judge the answer comes to the judge's verdict.
+    RuleAgreement,
 }
 
 impl Metric {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::ExactMatch,
         Self::RelaxedAccuracy,
         Self::Anls,
@@ -58,6 +63,8 @@ impl Metric {
         Self::Overall,
         Self::AccPlus,
         Self::Cor,
+        Self::JudgedAccuracy,
+        Self::RuleAgreement,
     ];
 
     /// The metric whose [`key`](Self::key) is `key`.
@@ -85,6 +92,8 @@ impl Metric {
             Self::Overall => "overall",
             Self::AccPlus => "Acc+",
             Self::Cor => "CoR",
+            Self::JudgedAccuracy => "judged accuracy",
+            Self::RuleAgreement => "rule agreement",
         }
     }
 
@@ -104,6 +113,8 @@ impl Metric {
             Self::Overall => "overall",
             Self::AccPlus => "acc_plus",
             Self::Cor => "cor",
+            Self::JudgedAccuracy => "judged",
+            Self::RuleAgreement => "rule_agreement",
         }
     }
 
@@ -178,12 +189,16 @@ impl Scores {
         }
     }
 
-    /// The scores of a failed question: 0 in every metric.
+    /// The scores of a failed question: 0 in every metric; nobody judged it, so that no rule can
+    /// agree.
     pub fn failed(metrics: &'static [Metric]) -> Self {
-        Self {
-            metrics,
-            values: [Score::Value(0.0); Self::MAX_METRICS],
+        let mut values = [Score::Value(0.0); Self::MAX_METRICS];
+        for (value, metric) in values.iter_mut().zip(metrics) {
+            if *metric == Metric::RuleAgreement {
+                *value = Score::Inapplicable;
+            }
         }
+        Self { metrics, values }
     }
 
     /// The metrics, in the convention's order.

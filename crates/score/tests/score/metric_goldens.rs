@@ -55,6 +55,7 @@ impl Golden {
             counterpart: counterpart.map(|reply| Counterpart {
                 prediction: reply.as_ref(),
             }),
+            judgements: &[],
         }
     }
 }

@@ -61,6 +61,18 @@ fn strings(items: Vec<Value>) -> Vec<String> {
     items.into_iter().map(Value::str).collect()
 }
 
+/// Takes the literal of a string in single or triple quotes off the beginning of `rest`; `None`
+/// where there is none that ends.
+pub fn take_string(rest: &mut &str) -> Option<String> {
+    if !rest.starts_with(['\'', '"']) {
+        return None;
+    }
+    match string(rest)? {
+        Value::Text(text) => Some(text),
+        Value::Other(_) | Value::Items(..) => None,
+    }
+}
+
 /// A literal.
 #[derive(Clone, Debug, PartialEq)]
 enum Value {

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 
 use rapidfuzz::distance::levenshtein;
 
+pub use chartbench_core::python::{is_space, strip};
+
 /// Python's `string.punctuation`.
 pub fn is_punctuation(c: char) -> bool {
     c.is_ascii_punctuation()
@@ -78,17 +80,6 @@ pub fn to_ascii(c: char) -> char {
         _ if is_space(c) => ' ',
         _ => decimal(c).map_or(c, |digit| char::from(b'0' + digit)),
     }
-}
-
-/// Python's `str.isspace` of one character: Unicode's white space and the four information
-/// separators.
-pub fn is_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
-}
-
-/// Python's `text.strip()`.
-pub fn strip(text: &str) -> &str {
-    text.trim_matches(is_space)
 }
 
 /// Python's `" ".join(text.strip().split())`.

@@ -1,16 +1,27 @@
-//! Python's `repr` of a text.
+//! The parts of Python's `str` that prompts and scores share.
 
 use std::fmt::Write;
 
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
+/// Python's `str.isspace` of one character: Unicode's white space and the four information
+/// separators.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// Python's `text.strip()`.
+pub fn strip(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
 /// Python's `repr(text)`.
 ///
 /// ```
-/// use chartbench_core::python_repr;
-/// assert_eq!(python_repr("it's 5\u{a0}%\n"), r#""it's 5\xa0%\n""#);
+/// use chartbench_core::python::repr;
+/// assert_eq!(repr("it's 5\u{a0}%\n"), r#""it's 5\xa0%\n""#);
 /// ```
-pub fn python_repr(text: &str) -> String {
+pub fn repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'
     } else {
@@ -52,7 +63,7 @@ fn is_printable(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::python_repr;
+    use super::repr;
 
     /// Each right side is what Python 3.13 prints.
     #[test]
@@ -75,7 +86,7 @@ mod tests {
             ),
             ("5 °C, “é” – 漢", "'5 °C, “é” – 漢'"),
         ] {
-            assert_eq!(python_repr(text), expected, "{text:?}");
+            assert_eq!(repr(text), expected, "{text:?}");
         }
     }
 }
