@@ -47,6 +47,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("judgement", &[]),
             ("names", &["terminal"]),
             ("parse_field", &["question"]),
+            ("python", &[]),
             ("question", &["data_table", "files", "input", "seeded_draw"]),
             ("read_file", &["input"]),
             ("realcqa_split", &["question", "read_file"]),
