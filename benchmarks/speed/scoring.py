@@ -50,7 +50,9 @@ def pairs(path):
             return [(row[prediction], row[gold]) for row in reader]
     lines = (ROOT / "fixtures/metrics/goldens.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    return [(r["prediction"], originals.text(r["gold"])) for r in records if r["answer_type"] is None]
+    # Questions of a kind of their own are for one convention alone.
+    of_all = [r for r in records if r["answer_type"] is None and "study" in r]
+    return [(r["prediction"], originals.text(r["gold"])) for r in of_all]
 
 
 def write(path, rows, known):
@@ -82,7 +84,7 @@ def check(name, score, rows, row):
     kept = [score(gold, prediction, kind) for prediction, gold, kind in rows]
     names = {"exact_match": "exact match", "relaxed": "relaxed accuracy", "anls": "ANLS", "accuracy": "accuracy"}
     for key in kept[0]:
-        values = [0.0 if isinstance(scores[key], str) else scores[key] for scores in kept]
+        values = [0.0 if isinstance(scores[key], str) else scores[key] for scores in kept if scores[key] is not None]
         mean = 100 * sum(values) / len(values)
         assert abs(mean - row[names[key]]) < 1e-6, f"{name}.{key}: {mean} in Python, {row[names[key]]} here"
 

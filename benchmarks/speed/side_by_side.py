@@ -121,7 +121,7 @@ def main():
             seconds[side].append(taken)
             memory[side].append(peak)
         print(f"round {number}: {', '.join(f'{side} {values[-1]:.2f} s' for side, values in seconds.items())}", file=sys.stderr)
-    print(f"{args.rounds} rounds, {args.questions} questions in batches of {args.batch}, 2,048 patches, {args.tokens} new tokens, {args.threads} threads\n")
+    print(f"{args.rounds} round{'s' * (args.rounds > 1)}, {args.questions} questions in batches of {args.batch}, 2,048 patches, {args.tokens} new tokens, {args.threads} threads\n")
     print("| | seconds a question | times as fast as transformers f32 | as transformers bf16 | peak memory, MiB |")
     print("| --- | --- | --- | --- | --- |")
     for side, values in seconds.items():
