@@ -79,14 +79,18 @@ def ours(binary, path, convention):
     return whole, float(told.group(1)) if told else None, json.loads(done.stdout)
 
 
+NAMES = {"exact_match": "exact match", "relaxed": "relaxed accuracy", "anls": "ANLS", "accuracy": "accuracy"}
+
+
 def check(name, score, rows, row):
     """The two sides must agree before their speeds are worth comparing."""
     kept = [score(gold, prediction, kind) for prediction, gold, kind in rows]
-    names = {"exact_match": "exact match", "relaxed": "relaxed accuracy", "anls": "ANLS", "accuracy": "accuracy"}
     for key in kept[0]:
         values = [0.0 if isinstance(scores[key], str) else scores[key] for scores in kept if scores[key] is not None]
+        if not values:
+            continue
         mean = 100 * sum(values) / len(values)
-        assert abs(mean - row[names[key]]) < 1e-6, f"{name}.{key}: {mean} in Python, {row[names[key]]} here"
+        assert abs(mean - row[NAMES[key]]) < 1e-6, f"{name}.{key}: {mean} in Python, {row[NAMES[key]]} here"
 
 
 def shown(values, digits=2):
@@ -119,6 +123,10 @@ def main():
         print("| convention | Python scores | chartbench scores | ratio | whole command |\n| :-- | --: | --: | --: | --: |")
         for name, score in originals.ORIGINALS.items():
             plain_or_compiled(name)
+            # What is for one data set's kinds of questions scores none of these, or needs pairs of them.
+            scores = [score(gold, prediction, kind) for prediction, gold, kind in cycle]
+            if not scores[0].keys() <= NAMES.keys() or all(value is None for row in scores for value in row.values()):
+                continue
             check(name, score, cycle, ours(args.binary, small, name)[2][0])
             rounds = [(python(score, cycle) * share, *ours(args.binary, path, name)[:2]) for _ in range(args.rounds)]
             theirs, whole, own = zip(*rounds)
