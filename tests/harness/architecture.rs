@@ -264,11 +264,16 @@ fn passed_on(lib: &str) -> BTreeMap<String, String> {
         let Some((_, path)) = statement.split_once("pub use ") else {
             continue;
         };
+        let path = path.trim_start_matches("self::");
         let Some((module, names)) = path.split_once("::") else {
             continue;
         };
         for name in names.trim_matches(['{', '}', '\n', ' ']).split(',') {
             let name = name.trim().rsplit("::").next().unwrap_or_default();
+            // Behind a last comma there is no name.
+            if name.is_empty() {
+                continue;
+            }
             modules.insert(name.to_owned(), module.to_owned());
         }
     }
@@ -497,7 +502,8 @@ fn paths_are_read_from_the_sources() {
         " metric"
     );
     assert_eq!(names("use super::super::report::x;", 2), "report");
-    let passed_on = passed_on("mod a;\npub use a::{One, two::Two};\npub use b::Three;");
+    let passed_on = passed_on("mod a;\npub use a::{One, two::Two};\npub use self::b::{Three,};");
+    assert_eq!(passed_on.len(), 3);
     assert_eq!(
         (
             passed_on["One"].as_str(),
