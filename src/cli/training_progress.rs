@@ -86,7 +86,7 @@ impl FinetuneProgress {
                 }
                 if !self.quiet {
                     chartbench_core::note!(
-                        "{adapter}: the weights of step {} are in {}",
+                        "{adapter}: the weights of step {} are in {}, every curve is in training.svg beside it",
                         finished.step,
                         finished.checkpoint.display()
                     );

@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use textplots::{Chart, Plot, Shape};
 
 use super::log::{LogEntry, TRAINING_LOG, read_log};
+use super::state::selection_metric;
+use crate::config::Keep;
 use crate::report::plot::{Line, Panel, draw_panels};
 use chartbench_core::files::write_file;
 
@@ -194,26 +196,39 @@ const TEXT_WIDTH: u32 = 120;
 const TEXT_HEIGHT: u32 = 24;
 
 impl Curves {
-    /// The training loss and each validation score, one under the other; empty where there is
+    /// The losses and the score that selects the step, one under the other; empty where there is
     /// nothing to draw.
-    pub fn text(&self) -> String {
-        let loss = [
+    pub fn text(&self, keep: Keep) -> String {
+        let losses = [
             ("loss, mean of 20 steps", &self.smooth_loss),
             ("validation loss", &self.validation_loss),
         ];
-        let scores = self.scores.iter().map(|(name, line)| (name.as_str(), line));
-        loss.into_iter()
-            .chain(scores)
+        let score = selection_metric(keep).and_then(|(name, _)| {
+            let (name, line) = self.scores.get_key_value(name)?;
+            Some((name.as_str(), line))
+        });
+        losses
+            .into_iter()
+            .chain(score)
             .filter_map(|(name, line)| plot_text(name, line))
             .collect()
     }
 }
 
-/// A line of two points at least: one is better told in words.
+/// The range of a line of two points at least, and its picture where it is not flat.
 fn plot_text(name: &str, line: &Points) -> Option<String> {
     let (&(first, _), &(last, value)) = (line.first()?, line.last()?);
     if first == last {
         return None;
+    }
+    let values = line.iter().map(|&(_, value)| value);
+    let (least, most) = values.fold((f64::MAX, f64::MIN), |(least, most), value| {
+        (least.min(value), most.max(value))
+    });
+    if least == most {
+        return Some(format!(
+            "{name}: {value:.4} from step {first} to step {last}\n"
+        ));
     }
     let points: Vec<(f32, f32)> = line
         .iter()
@@ -224,10 +239,6 @@ fn plot_text(name: &str, line: &Points) -> Option<String> {
     let chart = chart.lineplot(&shape);
     chart.axis();
     chart.figures();
-    let values = line.iter().map(|&(_, value)| value);
-    let (least, most) = values.fold((f64::MAX, f64::MIN), |(least, most), value| {
-        (least.min(value), most.max(value))
-    });
     Some(format!(
         "{name}: {least:.4} to {most:.4}, {value:.4} at step {last}\n{chart}\n"
     ))

@@ -586,6 +586,37 @@ fn two_adapters_of_one_run_can_be_compared() {
 }
 
 #[test]
+fn the_only_models_of_two_runs_are_a_pair_beside_their_blind_rows() {
+    let answers: &[Option<&str>] = &[Some("Yes"); 5];
+    let hash = "0123456789abcdef";
+    let rows = [
+        ("majority", answers),
+        ("mine", answers),
+        ("blank+mine", answers),
+    ];
+    let mine = run("mine", hash, &rows);
+    let theirs = run("theirs", hash, &[("theirs", answers)]);
+    let text = comparison(&mine, &theirs, &[])
+        .unwrap()
+        .render(Format::Table)
+        .unwrap();
+    assert!(text.contains("mine -> theirs"), "{text}");
+    // A row that both have is compared with itself, never with another.
+    let blank = run("blank", hash, &[("blank+mine", answers)]);
+    let text = comparison(&mine, &blank, &[])
+        .unwrap()
+        .render(Format::Table)
+        .unwrap();
+    assert!(
+        !text.contains("->") && text.contains("blank+mine"),
+        "{text}"
+    );
+    let two = run("two", hash, &[("one", answers), ("other", answers)]);
+    let error = comparison(&mine, &two, &[]).err().unwrap().to_string();
+    assert!(error.contains("no adapter in common"), "{error}");
+}
+
+#[test]
 fn runs_that_cannot_be_compared_are_refused() {
     let told = |after: &StoredRun| comparison(&before(), after, &[]).err().unwrap().to_string();
     let other = run("after", "fedcba9876543210", &[("careful", &[None; 5])]);

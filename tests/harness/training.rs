@@ -774,7 +774,7 @@ fn curves_are_drawn() {
     assert!((curves.smooth_loss[59].1 - mean).abs() < 1e-12);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
     insta::with_settings!({snapshot_path => path, prepend_module_to_snapshot => true, omit_expression => true}, {
-        insta::assert_snapshot!("curves", curves.text());
+        insta::assert_snapshot!("curves", curves.text(Keep::ExactMatch));
     });
     let svg = curves.svg("matcha-tiny <on> mini").unwrap();
     for part in [
@@ -795,6 +795,15 @@ fn curves_are_drawn() {
     let highest = curves.panels()[1].lines[0].points[2].1;
     assert!((50.0..=100.0).contains(&highest), "{highest}");
     assert!(Curves::new(&[]).svg("x").is_err());
-    assert_eq!(Curves::new(&[step_entry(1)]).text(), "");
+    assert_eq!(Curves::new(&[step_entry(1)]).text(Keep::Last), "");
+    // A flat line takes one line.
+    curves
+        .scores
+        .insert("strict".to_owned(), vec![(20, 0.5), (40, 0.5)]);
+    let text = curves.text(Keep::Strict);
+    assert!(
+        text.ends_with("strict: 0.5000 from step 20 to step 40\n"),
+        "{text}"
+    );
     assert!(Curves::new(&[step_entry(1)]).svg("x").is_ok());
 }

@@ -24,8 +24,9 @@ pub struct ValidationPoint {
 #[serde(transparent)]
 pub struct History(pub Vec<ValidationPoint>);
 
-/// The metric's name and whether higher is better; `None` for the last step.
-fn selection_metric(keep: Keep) -> Option<(&'static str, bool)> {
+/// The name of the metric that selects a step, and whether higher is better; `None` for the last
+/// step.
+pub fn selection_metric(keep: Keep) -> Option<(&'static str, bool)> {
     match keep {
         Keep::Strict => Some(("strict", true)),
         Keep::ExactMatch => Some(("exact_match", true)),

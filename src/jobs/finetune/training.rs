@@ -85,7 +85,7 @@ pub(super) fn train_adapter(
     observe(Event::Trained {
         adapter: name,
         finished: &finished,
-        curves: &curves.text(),
+        curves: &curves.text(protocol.validation.keep),
     });
     Ok(finished)
 }

@@ -201,19 +201,21 @@ impl Comparison {
     }
 }
 
-/// The answers of every adapter that both runs hold, question by question.
+/// The answers of every adapter that both runs hold, question by question; where each run has one
+/// model, these two are a pair whatever their names are.
 fn pairs<'a>(
     before: &'a StoredRun,
     after: &'a StoredRun,
     convention: &'static Convention,
 ) -> Result<Vec<Pair<'a>>> {
-    let alone = before.predictions.len() == 1 && after.predictions.len() == 1;
+    let models = only_rows(before, after);
     let mut pairs = Vec::new();
     for (adapter, records) in &before.predictions {
-        let other = after
-            .predictions
-            .iter()
-            .find(|(other, _)| alone || other == adapter);
+        let paired = match models {
+            Some((model, other)) if model == adapter => other,
+            _ => adapter,
+        };
+        let other = after.predictions.iter().find(|(other, _)| other == paired);
         let Some((other, others)) = other else {
             continue;
         };
@@ -261,6 +263,31 @@ fn pairs<'a>(
         names(after)
     );
     Ok(pairs)
+}
+
+/// The row of each run that is its only one, or its only one that sees the charts, where neither
+/// run has a row with the other's name.
+fn only_rows<'a>(before: &'a StoredRun, after: &'a StoredRun) -> Option<(&'a str, &'a str)> {
+    let (model, other) = only_row(before).zip(only_row(after))?;
+    let has = |run: &StoredRun, row: &str| run.predictions.iter().any(|(name, _)| name == row);
+    (!has(before, other) && !has(after, model)).then_some((model, other))
+}
+
+fn only_row(run: &StoredRun) -> Option<&str> {
+    let sees_charts = |row: &&str| {
+        let mut entries = run.manifest.adapters.iter();
+        RowKind::new(row, entries.find(|entry| entry.id == *row)) != RowKind::Blind
+    };
+    let rows: Vec<&str> = run
+        .predictions
+        .iter()
+        .map(|(row, _)| row.as_str())
+        .collect();
+    let models: Vec<&str> = rows.iter().copied().filter(sees_charts).collect();
+    match (rows.as_slice(), models.as_slice()) {
+        ([row], _) | (_, [row]) => Some(row),
+        _ => None,
+    }
 }
 
 /// Whether both sides are one blind row under the same settings.
