@@ -197,7 +197,11 @@ pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
     // The longest answer is the reader's where there is one: a table is as long as it is.
     let tables = Overrides {
         max_new_tokens: None,
-        batch_api: context.overrides.batch_api.as_ref().map(BatchApi::for_tables),
+        batch_api: context
+            .overrides
+            .batch_api
+            .as_ref()
+            .map(BatchApi::for_tables),
         ..context.overrides.clone()
     };
     let overrides = if context.reader.is_some() {

@@ -180,7 +180,7 @@ impl Args {
     }
 }
 
-/// What prints a line on how far batches are, where there are any.
+/// Prints a line on how far batches are; `None` where nothing is asked in batches.
 pub(super) fn batch_progress(batch_api: bool, quiet: bool) -> Option<fn(&str)> {
     let print: fn(&str) = |line| chartbench_core::note!("{line}");
     batch_api.then_some(if quiet { |_| {} } else { print })

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 pub(super) use self::adapter_error::AdapterError;
+pub(super) use self::batch_api::note_waiting;
 pub use self::batch_size::BatchSize;
 pub(super) use self::batch_size::{batch_size, with_overhead};
 pub use self::blind_rows::BlindRows;

@@ -25,7 +25,7 @@ pub(super) const LONGEST_REPLY: usize = 16 << 20;
 /// Longest transfer of a file.
 const LONGEST_TRANSFER: Duration = Duration::from_secs(3600);
 
-/// What a call sends.
+/// The content of a call.
 #[derive(Clone, Copy)]
 pub(super) enum Payload<'a> {
     /// A GET.
@@ -33,7 +33,10 @@ pub(super) enum Payload<'a> {
     /// A POST of a JSON text.
     Json(&'a str),
     /// A POST of a file: the bytes of a form, and their content type.
-    Form { content_type: &'a str, bytes: &'a [u8] },
+    Form {
+        content_type: &'a str,
+        bytes: &'a [u8],
+    },
 }
 
 /// The text of a successful reply.

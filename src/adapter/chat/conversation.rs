@@ -35,7 +35,8 @@ impl Chat {
                 let history = question.context.iter().flat_map(|context| &context.history);
                 let mut earlier = Vec::new();
                 for turn in history {
-                    let reply = self.reply(image, prompt, question, &turn.question, &earlier, turns)?;
+                    let reply =
+                        self.reply(image, prompt, question, &turn.question, &earlier, turns)?;
                     earlier.push(AnsweredTurn {
                         question: turn.question.clone(),
                         answer: self.own_answer(prompt, &reply.text),

@@ -1,4 +1,4 @@
-//! What an endpoint is asked for: questions about charts, and prompts.
+//! Jobs of an endpoint: questions about charts, and prompts.
 
 use anyhow::Result;
 

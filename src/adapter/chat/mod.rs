@@ -34,6 +34,7 @@ use super::extraction::extract;
 use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
 use super::{Adapter, Answer, GiveUp, Identity, Overrides, ReportAnswer};
 use crate::config::{ChatSpec, Extraction};
+pub(super) use batch::count_waiting_batches;
 use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
@@ -175,7 +176,9 @@ impl Chat {
 
     /// Closes the batches.
     fn finish_batches(&self) -> Result<()> {
-        self.endpoint.batches().map_or(Ok(()), batch::Batches::finish)
+        self.endpoint
+            .batches()
+            .map_or(Ok(()), batch::Batches::finish)
     }
 
     /// Ends waits and begins no more requests; replies on their way are still awaited, for they are

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::leaderboard::{LeaderboardRequest, leaderboard};
+use super::run::note_waiting;
 use crate::adapter::{self, BatchApi, Usage};
 use crate::config::{AdapterSpec, Benchmark};
 use crate::report::Leaderboard;
@@ -156,9 +157,10 @@ pub fn judge(
             responses: responses(records, entry),
         };
         // Each row has batches of its own.
-        if let Some(report) = request.batch_api {
-            let log = row.dir.join(adapter).join(JUDGE_BATCHES);
-            session.model = open_judge(Some(BatchApi { log, report }))?;
+        let log = row.dir.join(adapter).join(JUDGE_BATCHES);
+        match request.batch_api {
+            Some(report) => session.model = open_judge(Some(BatchApi { log, report }))?,
+            None => note_waiting(adapter, &log),
         }
         let judged = row.judge(&mut session, observe)?;
         observe(JudgeEvent::RowFinished(&judged));

@@ -1,5 +1,7 @@
 //! Has the endpoints of a run asked in batches: `--batch-api`.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 
 use super::{OpenRun, RunRequest};
@@ -30,17 +32,32 @@ pub(super) fn check(request: &RunRequest) -> Result<()> {
 }
 
 /// How the row's endpoints are asked in batches; `None` where they are asked one by one.
-pub(super) fn of_row(
+pub(super) fn for_row(
     request: &RunRequest,
     selected: &SelectedAdapter,
     run: &OpenRun,
 ) -> Option<BatchApi> {
-    let report = request.batch_api.filter(|_| is_endpoint(selected))?;
+    if !is_endpoint(selected) {
+        return None;
+    }
     let name = log_name(request.shard).replacen("predictions", "batches", 1);
-    Some(BatchApi {
-        log: run.dir.path().join(&selected.name).join(name),
-        report,
-    })
+    let log = run.dir.path().join(&selected.name).join(name);
+    if request.batch_api.is_none() {
+        note_waiting(&selected.name, &log);
+    }
+    let report = request.batch_api?;
+    Some(BatchApi { log, report })
+}
+
+/// Notes that batches of the row are under way, where it is asked without them.
+pub(in crate::jobs) fn note_waiting(row: &str, log: &Path) {
+    let waiting = BatchApi::count_waiting(log);
+    if waiting > 0 {
+        chartbench_core::note!(
+            "note: {row}: {waiting} batches are not collected; without --batch-api their questions are asked, and paid, once \
+             more"
+        );
+    }
 }
 
 /// Whether one of the row's models is behind an endpoint.

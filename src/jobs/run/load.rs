@@ -38,7 +38,7 @@ pub(in crate::jobs) fn load(
     if run.budget.is_some() {
         selected.overrides.budget.clone_from(&run.budget);
     }
-    selected.overrides.batch_api = batch_api::of_row(request, &selected, run);
+    selected.overrides.batch_api = batch_api::for_row(request, &selected, run);
     selected
         .build(&request.models, Some(&train))
         .map_err(AdapterError::Loading)

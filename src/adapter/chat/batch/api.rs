@@ -109,7 +109,7 @@ pub(super) fn upload(endpoint: &Endpoint, form: &UploadForm) -> Result<String, F
         endpoint,
         || {
             let reply = endpoint.connection().exchange(&url(), payload)?;
-            id_of(endpoint, &parse(endpoint, &reply)?, &reply)
+            required_id(endpoint, &parse(endpoint, &reply)?, &reply)
         },
         |error| describe(error, "cannot upload the requests"),
     )
@@ -137,10 +137,8 @@ pub(super) fn create(
         }
         let made = endpoint.connection().with_v1(|| {
             let url = endpoint.address().path("/batches");
-            let reply = endpoint
-                .connection()
-                .exchange(&url, Payload::Json(&body))?;
-            id_of(endpoint, &parse(endpoint, &reply)?, &reply)
+            let reply = endpoint.connection().exchange(&url, Payload::Json(&body))?;
+            required_id(endpoint, &parse(endpoint, &reply)?, &reply)
         });
         let error = match made {
             Ok(id) => return Ok(id),
@@ -197,7 +195,10 @@ fn find(endpoint: &Endpoint, file: &str, log: &Path) -> Result<Option<String>, F
         let batches = page.get("data").and_then(Value::as_array);
         let batches = batches.map(Vec::as_slice).unwrap_or_default();
         let ids = |batch: &&Value| batch.get("input_file_id").and_then(Value::as_str) == Some(file);
-        let found = batches.iter().filter(ids).find_map(|batch| id(endpoint, batch, "id"));
+        let found = batches
+            .iter()
+            .filter(ids)
+            .find_map(|batch| id(endpoint, batch, "id"));
         if found.is_some() {
             return Ok(found);
         }
@@ -242,7 +243,13 @@ fn read_status(endpoint: &Endpoint, reply: &HttpReply) -> Result<Status, Request
         "failed" => Some(End::Failed),
         "expired" => Some(End::Expired),
         "cancelled" => Some(End::Cancelled),
-        _ => return Err(no_batch(endpoint, reply, "has a `status` that no batch has")),
+        _ => {
+            return Err(no_batch(
+                endpoint,
+                reply,
+                "has a `status` that no batch has",
+            ));
+        }
     };
     let count = |key: &str| {
         let count = batch.pointer(&format!("/request_counts/{key}"));
@@ -265,8 +272,7 @@ fn read_status(endpoint: &Endpoint, reply: &HttpReply) -> Result<Status, Request
             end,
             output: file("output_file_id")?,
             errors: file("error_file_id")?,
-            message: message
-                .map(|message| wire::one_line(&endpoint.secrets().blot(message))),
+            message: message.map(|message| wire::one_line(&endpoint.secrets().blot(message))),
         }),
     };
     Ok(Status {
@@ -335,7 +341,11 @@ fn no_batch(endpoint: &Endpoint, reply: &HttpReply, what: &str) -> RequestError 
 }
 
 /// The name that a reply gives.
-fn id_of(endpoint: &Endpoint, object: &Value, reply: &HttpReply) -> Result<String, RequestError> {
+fn required_id(
+    endpoint: &Endpoint,
+    object: &Value,
+    reply: &HttpReply,
+) -> Result<String, RequestError> {
     id(endpoint, object, "id").ok_or_else(|| no_batch(endpoint, reply, "has no `id`"))
 }
 

@@ -27,7 +27,7 @@ pub(super) struct UploadForm {
 impl InputFile {
     /// Whether one more request with a body of so many bytes keeps the file within the limits.
     pub(super) fn has_room(&self, body: usize, limits: &RequestLimits) -> bool {
-        let bytes = self.bytes.len() - self.head + line("", "").len() + body;
+        let bytes = self.bytes.len() - self.head + line("r1000000", "").len() + body;
         self.requests.is_empty()
             || (self.requests.len() < limits.batch_requests && bytes < limits.batch_bytes)
     }
@@ -86,4 +86,61 @@ fn line(custom_id: &str, body: &str) -> String {
     format!(
         "{{\"custom_id\":\"{custom_id}\",\"method\":\"POST\",\"url\":\"{COMPLETIONS}\",\"body\":{body}}}\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AdapterSpec, Family};
+
+    fn limits(requests: usize, bytes: usize) -> RequestLimits {
+        let spec = AdapterSpec::find("llama-cpp", None).unwrap();
+        let Family::Chat(chat) = spec.family else {
+            panic!("another family");
+        };
+        RequestLimits {
+            batch_requests: requests,
+            batch_bytes: bytes,
+            ..chat.limits
+        }
+    }
+
+    fn request(number: usize) -> BatchRequest {
+        BatchRequest {
+            custom_id: format!("r{number}"),
+            owner: "q".to_owned(),
+            turn: 0,
+            body_sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_file_stays_within_both_limits() {
+        for (limits, room) in [(limits(3, 10_000), 3), (limits(100, 500), 2)] {
+            let (mut file, body) = (InputFile::default(), format!("{:?}", "x".repeat(120)));
+            let mut count = 0;
+            while file.has_room(body.len(), &limits) {
+                count += 1;
+                file.push(request(count), &body, &limits).unwrap();
+            }
+            assert_eq!(count, room);
+            let (form, requests) = file.finish().unwrap();
+            assert_eq!(requests.len(), room);
+            let text = String::from_utf8(form.bytes).unwrap();
+            let (_, boundary) = form.content_type.split_once("boundary=").unwrap();
+            assert_eq!(text.matches(boundary).count(), 3);
+            let lines = text.lines().filter(|line| line.starts_with('{'));
+            let bytes: usize = lines.map(|line| line.len() + 1).sum();
+            assert!(bytes <= limits.batch_bytes, "{bytes}");
+        }
+        assert!(InputFile::default().finish().is_none());
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_fails_alone() {
+        let (mut file, limits) = (InputFile::default(), limits(10, 100));
+        let pushed = file.push(request(1), &"x".repeat(101), &limits);
+        assert!(matches!(pushed, Err(Failure::Question(_))));
+        assert!(file.finish().is_none());
+    }
 }

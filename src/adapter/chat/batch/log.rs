@@ -108,6 +108,20 @@ impl BatchLog {
     }
 }
 
+/// How many batches of the log at `path` are not closed, of any endpoint; none where it is missing or
+/// broken.
+pub(in crate::adapter) fn count_waiting_batches(path: &Path) -> usize {
+    let lines = input::read_text(path, u64::MAX).unwrap_or_default();
+    let events = lines
+        .lines()
+        .map_while(|line| serde_json::from_str(line).ok());
+    events.fold(0, |count, event| match event {
+        BatchEvent::Uploaded { .. } => count + 1,
+        BatchEvent::Submitted { .. } => count,
+        BatchEvent::Closed { .. } => count.saturating_sub(1),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,9 +155,11 @@ mod tests {
         log.append(&events).unwrap();
         drop(log);
         assert_eq!(BatchLog::open(&path).unwrap().1, events);
+        assert_eq!(count_waiting_batches(&path), 0);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
         assert_eq!(BatchLog::open(&path).unwrap().1, events[..2]);
+        assert_eq!(count_waiting_batches(&path), 1);
         std::fs::write(&path, "{\"event\": \"lost\"}\n").unwrap();
         let error = BatchLog::open(&path).err().unwrap();
         assert!(

@@ -23,6 +23,7 @@ use crate::adapter::BatchApi;
 use api::{BatchState, Created, Status};
 use chartbench_core::answer::sha256;
 use input_file::InputFile;
+pub(in crate::adapter) use log::count_waiting_batches;
 use log::{BatchEvent, BatchLog, BatchRequest};
 use output::Outputs;
 
@@ -315,7 +316,10 @@ impl Batches {
             let (mut collected, mut asked_wait) = (false, None);
             let (mut waiting, mut answered, mut total) = (0, 0, 0);
             for index in 0..state.submitted.len() {
-                let Some(batch) = state.submitted.get(index).filter(|batch| !batch.is_collected)
+                let Some(batch) = state
+                    .submitted
+                    .get(index)
+                    .filter(|batch| !batch.is_collected)
                 else {
                     continue;
                 };

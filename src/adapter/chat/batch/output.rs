@@ -23,14 +23,14 @@ const MAX_BYTES: u64 = 4 << 30;
 
 type Outcome = Result<Reply, RequestError>;
 
-/// What the files of a batch hold.
+/// The replies in the files of a batch.
 pub(super) struct Outputs {
     /// The names of its requests.
     expected: HashSet<String>,
     lines: Lines,
 }
 
-/// What the lines of files hold.
+/// The replies in some lines, with counts of lines that give none.
 #[derive(Default)]
 struct Lines {
     replies: HashMap<String, Outcome>,

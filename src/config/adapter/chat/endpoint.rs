@@ -230,7 +230,8 @@ impl WireLimits {
                 MAX_BATCH_REQUESTS,
             )?
             .unwrap_or(1),
-            batch_bytes: count("batch_bytes", Some(self.batch_bytes), MAX_BATCH_BYTES)?.unwrap_or(1),
+            batch_bytes: count("batch_bytes", Some(self.batch_bytes), MAX_BATCH_BYTES)?
+                .unwrap_or(1),
         })
     }
 }

@@ -94,7 +94,7 @@ pub struct Price {
     pub prompt: f64,
     /// US dollars per million tokens written.
     pub completion: f64,
-    /// What tokens of a batch cost, as a part of these prices (`0.5`: half of them); `None`: that is
+    /// Cost of a batch's tokens as a part of these prices (`0.5`: half of them); `None`: it is
     /// not known.
     #[serde(default)]
     pub batch: Option<f64>,
