@@ -602,7 +602,7 @@ fn a_refused_batch_is_submitted_by_the_next_start() {
         twist: Box::new(move |seen, _| {
             let refuses = flag.load(Ordering::SeqCst) && seen.path == "/v1/batches";
             let body = "{\"error\": {\"message\": \"no money\"}}".to_owned();
-            refuses.then(|| Act::Status(400, "X-A: b", body))
+            refuses.then_some(Act::Status(400, "X-A: b", body))
         }),
         ..Behavior::new(echo)
     });

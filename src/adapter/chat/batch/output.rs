@@ -1,5 +1,6 @@
 //! The replies of a batch: files with a line for each request, in any order.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 
@@ -133,10 +134,11 @@ impl Outputs {
 impl Lines {
     /// Takes an outcome, unless the request has one.
     fn insert(&mut self, id: String, outcome: Outcome) {
-        if self.replies.contains_key(&id) {
-            self.doubled += 1;
-        } else {
-            self.replies.insert(id, outcome);
+        match self.replies.entry(id) {
+            Entry::Vacant(place) => {
+                place.insert(outcome);
+            }
+            Entry::Occupied(_) => self.doubled += 1,
         }
     }
 }
