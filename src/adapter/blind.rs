@@ -210,6 +210,10 @@ impl Adapter for BlankAdapter {
         self.inner.answer(&blank, report)
     }
 
+    fn finish(&mut self) -> Result<()> {
+        self.inner.finish()
+    }
+
     fn give_up(&self) -> Vec<GiveUp> {
         self.inner.give_up()
     }

@@ -60,6 +60,14 @@ pub trait LanguageModel {
         report: &mut ReportCompletions<'_>,
     ) -> Result<()>;
 
+    /// Ends the row, as [`Adapter::finish`](super::Adapter::finish) says.
+    ///
+    /// # Errors
+    /// Returns an error if that cannot be noted.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What gives up the call in hand, as [`Adapter::give_up`](super::Adapter::give_up) says.
     fn give_up(&self) -> Vec<GiveUp> {
         Vec::new()

@@ -3,6 +3,8 @@
 //! Adding an architecture is one file here, one folder in [`chartbench_nn`], and one match arm in
 //! [`build`] and in [`training::load`].
 
+#[cfg_attr(not(feature = "hub"), allow(dead_code))]
+mod batch_api;
 mod blind;
 #[cfg_attr(not(feature = "hub"), allow(dead_code))]
 mod budget;
@@ -40,6 +42,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use image::RgbImage;
 
+pub use batch_api::BatchApi;
 pub use budget::{Budget, MAX_USD};
 pub use checkpoint_dir::embedded_config;
 use hub::HubOptions;
@@ -111,6 +114,15 @@ pub trait Adapter {
     /// that were not reported get no row, so that a run started again asks them.
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()>;
 
+    /// Ends the row: the answers to all its questions are stored. Whatever an adapter kept for a run
+    /// that is started again may go.
+    ///
+    /// # Errors
+    /// Returns an error if that cannot be noted.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What gives up the call in hand: the adapter then begins no more questions, waits for those
     /// that others are answering for it, and returns an error for the rest. It answers nothing
     /// from then on. Empty if its calls cannot be given up.
@@ -148,6 +160,8 @@ pub struct Overrides {
     pub no_table_cache: bool,
     /// What the requests of all endpoints may cost together (`--max-cost`); `None` for no limit.
     pub budget: Option<Budget>,
+    /// Whether requests to endpoints go in batches (`--batch-api`), and where these are logged.
+    pub batch_api: Option<BatchApi>,
 }
 
 /// Opens the train split where it is needed.
@@ -183,6 +197,11 @@ pub fn build(context: &AdapterContext<'_>) -> Result<Box<dyn Adapter>> {
     // The longest answer is the reader's where there is one: a table is as long as it is.
     let tables = Overrides {
         max_new_tokens: None,
+        batch_api: context
+            .overrides
+            .batch_api
+            .as_ref()
+            .map(BatchApi::for_tables),
         ..context.overrides.clone()
     };
     let overrides = if context.reader.is_some() {
@@ -310,20 +329,27 @@ fn language_model(
     })
 }
 
-/// The language model that an adapter file names as a judge: one behind an endpoint.
+/// The language model that an adapter file names as a judge: one behind an endpoint, asked in batches
+/// where `batch_api` says so.
 ///
 /// # Errors
 /// Returns an error if the adapter is none, its key is not set, or its address is invalid.
-pub fn judge(spec: &AdapterSpec) -> Result<Box<dyn LanguageModel>> {
+pub fn judge(spec: &AdapterSpec, batch_api: Option<BatchApi>) -> Result<Box<dyn LanguageModel>> {
     match &spec.family {
         #[cfg(feature = "hub")]
         Family::Chat(chat) => Ok(Box::new(chat::Chat::new(
             &spec.id,
             chat,
-            &Overrides::default(),
+            &Overrides {
+                batch_api,
+                ..Overrides::default()
+            },
         )?)),
         #[cfg(not(feature = "hub"))]
-        Family::Chat(_) => Err(left_out("hub")),
+        Family::Chat(_) => {
+            drop(batch_api);
+            Err(left_out("hub"))
+        }
         _ => bail!(
             "{} cannot judge: a judge is a model behind an endpoint (family = \"chat\")",
             spec.id

@@ -7,6 +7,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Status;
+use super::run::batch_progress;
 use super::signals::Signals;
 use crate::jobs::judge::{JudgeEvent, JudgeReport, JudgeRequest, JudgedRow, judge};
 use crate::report::table::Format;
@@ -36,6 +37,10 @@ pub(super) struct Args {
     /// run was asked from]
     #[arg(long, value_name = "DIR")]
     clone: Option<PathBuf>,
+    /// Ask the judge in batches, which many endpoints answer within a day at a lower price: submit
+    /// the requests, wait, and collect the verdicts. Started again, it goes on with its batches
+    #[arg(long)]
+    batch_api: bool,
     /// Folder that holds the runs
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
@@ -57,6 +62,7 @@ pub(super) fn run(args: &Args) -> Result<Status> {
         adapters_dir: args.adapters_dir.clone(),
         convention: args.convention.clone(),
         clone: args.clone.clone(),
+        batch_api: batch_progress(args.batch_api, args.quiet),
         stop: signals.stop(),
     };
     let report = match judge(&request, &mut |event| progress.observe(event)) {

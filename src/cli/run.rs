@@ -63,6 +63,11 @@ pub(super) struct Args {
     /// adapter files need `[price]`
     #[arg(long, value_name = "USD", value_parser = parse_dollars, conflicts_with = "dry_run")]
     max_cost: Option<f64>,
+    /// Ask endpoints in batches, which many of them answer within a day at a lower price: submit the
+    /// questions, wait, and collect the answers. A run that was stopped, started again, goes on with
+    /// its batches
+    #[arg(long, conflicts_with = "dry_run")]
+    batch_api: bool,
     /// Say what would be asked, where weights are, what memory it takes and what is stored already;
     /// write nothing
     #[arg(long)]
@@ -165,6 +170,7 @@ impl Args {
             batch,
             retry_failed: self.retry_failed,
             max_cost: self.max_cost,
+            batch_api: batch_progress(self.batch_api, self.output.is_quiet()),
             convention: self.convention.clone(),
             slices: self.output.slices(),
             stop: Stop::default(),
@@ -172,6 +178,12 @@ impl Args {
         Asking::from(&self.asking).apply(&mut request)?;
         Ok(request)
     }
+}
+
+/// Prints a line on how far batches are; `None` where nothing is asked in batches.
+pub(super) fn batch_progress(batch_api: bool, quiet: bool) -> Option<fn(&str)> {
+    let print: fn(&str) = |line| chartbench_core::note!("{line}");
+    batch_api.then_some(if quiet { |_| {} } else { print })
 }
 
 /// A sum of dollars above 0.

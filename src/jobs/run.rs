@@ -2,6 +2,7 @@
 //! where it stopped.
 
 mod adapter_error;
+mod batch_api;
 mod batch_size;
 mod blind_rows;
 mod load;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 pub(super) use self::adapter_error::AdapterError;
+pub(super) use self::batch_api::note_waiting;
 pub use self::batch_size::BatchSize;
 pub(super) use self::batch_size::{batch_size, with_overhead};
 pub use self::blind_rows::BlindRows;
@@ -98,6 +100,8 @@ pub struct RunRequest {
     /// US dollars that the run's requests to endpoints may cost, those of its stored answers
     /// included; an endpoint that would pass it stops.
     pub max_cost: Option<f64>,
+    /// Asks endpoints in batches; takes a line on how far these are. `None` asks one by one.
+    pub batch_api: Option<fn(&str)>,
     /// Convention of the leaderboard; the benchmark's where it is absent, `deplot-corrected` where
     /// only tables are asked for.
     pub convention: Option<String>,
@@ -133,6 +137,7 @@ impl RunRequest {
             batch: BatchSize::Adapter,
             retry_failed: false,
             max_cost: None,
+            batch_api: None,
             convention: None,
             slices: Vec::new(),
             stop: Stop::default(),
@@ -148,6 +153,7 @@ impl RunRequest {
 /// request's `stop` was requested. Returns an error if the benchmark cannot be loaded, the folder
 /// holds another run, the questions cannot be read, or answers cannot be stored.
 pub fn run(request: &RunRequest, observe: &mut dyn FnMut(RunEvent<'_>)) -> Result<RunReport> {
+    batch_api::check(request)?;
     let mut run = OpenRun::open(request)?;
     run.budget = max_cost::budget(request, run.dir.path())?;
     run.describe(observe);

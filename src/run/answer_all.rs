@@ -165,6 +165,10 @@ pub fn answer_all(
     }
     let mut outcome = asking.row().outcome().clone();
     outcome.stopped = stopped.map(|error| format!("{error:#}"));
+    drop(asking);
+    if outcome.stopped.is_none() && outcome.questions >= questions {
+        adapter.finish()?;
+    }
     observe(RunEvent::AdapterFinished {
         id: &id,
         outcome: &outcome,

@@ -33,14 +33,19 @@ impl Address {
 
     /// Where completions are asked for.
     pub(super) fn completions(&self) -> Url {
+        self.path("/chat/completions")
+    }
+
+    /// The address of a path of the API.
+    pub(super) fn path(&self, path: &str) -> Url {
         let v1 = if self.adds_v1.load(Ordering::Relaxed) {
             "/v1"
         } else {
             ""
         };
         let mut url = self.base.clone();
-        let path = self.base.path().trim_end_matches('/');
-        url.set_path(&format!("{path}{v1}/chat/completions"));
+        let base = self.base.path().trim_end_matches('/');
+        url.set_path(&format!("{base}{v1}{path}"));
         url
     }
 

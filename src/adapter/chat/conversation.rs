@@ -5,6 +5,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::pool::Failure;
+use super::turns::Turns;
 use super::{Chat, answer};
 use crate::adapter::prompt::{self, AnsweredTurn, Conversation};
 use crate::adapter::{Answer, Usage};
@@ -25,6 +26,7 @@ impl Chat {
         image: &str,
         prompt: &PromptSpec,
         question: &Question,
+        turns: &Turns,
     ) -> Result<Answer, Failure> {
         let mut replies = Vec::new();
         let earlier = match prompt.answers {
@@ -33,7 +35,8 @@ impl Chat {
                 let history = question.context.iter().flat_map(|context| &context.history);
                 let mut earlier = Vec::new();
                 for turn in history {
-                    let reply = self.reply(image, prompt, question, &turn.question, &earlier)?;
+                    let reply =
+                        self.reply(image, prompt, question, &turn.question, &earlier, turns)?;
                     earlier.push(AnsweredTurn {
                         question: turn.question.clone(),
                         answer: self.own_answer(prompt, &reply.text),
@@ -43,7 +46,7 @@ impl Chat {
                 earlier
             }
         };
-        let last = self.reply(image, prompt, question, &question.text, &earlier)?;
+        let last = self.reply(image, prompt, question, &question.text, &earlier, turns)?;
         let answer = answer(&last.text, &self.spec.extract, self.answer_after());
         replies.push(last);
         Ok(with_replies(answer, replies))
@@ -68,11 +71,12 @@ impl Chat {
         question: &Question,
         asked: &str,
         earlier: &[AnsweredTurn],
+        turns: &Turns,
     ) -> Result<TurnReply, Failure> {
         let as_turns = prompt.history == HistoryForm::Turns;
         let conversation = prompt::conversation(prompt, question, asked, earlier, as_turns)?;
         let messages = messages(conversation, self.image_part(image));
-        let reply = self.endpoint.ask(messages, &self.request_keys())?;
+        let reply = self.endpoint.ask(turns, messages, &self.request_keys())?;
         let choice = reply.choices.into_iter().next();
         let choice = choice.context("the reply has no choices")?;
         Ok(TurnReply {

@@ -43,11 +43,12 @@ pub(super) struct SharedPicture<'a> {
 }
 
 impl<'a> SharedPicture<'a> {
+    /// The picture of a chart none of whose questions is expected yet.
     pub(super) fn new(charts: &'a ChartQuestions, limits: ImageLimits) -> Self {
         Self {
             chart: &charts.chart,
             limits,
-            questions_left: AtomicUsize::new(charts.questions.len()),
+            questions_left: AtomicUsize::new(0),
             encoded: Mutex::default(),
         }
     }
@@ -63,6 +64,11 @@ impl<'a> SharedPicture<'a> {
             url.map(Arc::from).map_err(|error| format!("{error:#}"))
         });
         encoded.clone().map_err(anyhow::Error::msg)
+    }
+
+    /// Notes that one more of its questions is about to be asked.
+    pub(super) fn expect_question(&self) {
+        self.questions_left.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes that one of its questions is asked.

@@ -184,6 +184,7 @@ mod tests {
         let price = Price {
             prompt: 0.4,
             completion: 1.6,
+            batch: None,
         };
         // Ten times 1000 and 10 tokens.
         let meter = Meter::new(&Budget::new(0.00416), price);

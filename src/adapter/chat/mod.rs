@@ -4,22 +4,27 @@
 //! Several threads send questions ([`pool`]), at the rate that the adapter file allows
 //! ([`rate_limit`]). Transient failures are retried ([`endpoint`]); other failures of the endpoint
 //! stop the adapter ([`request_error`]), and so does a server that refuses the first connection
-//! ([`contact`]). A server may be started for the run ([`served`]), and requests may share a budget
-//! ([`meter`]).
+//! ([`contact`]). A server may be started for the run ([`served`]), requests may share a budget
+//! ([`meter`]), and they may go in batches ([`batch`]).
 
 mod address;
+mod batch;
+mod connection;
 mod contact;
 mod conversation;
 mod endpoint;
 mod event_stream;
 mod image;
+mod job;
 mod meter;
 mod pool;
 mod rate_limit;
 mod request_error;
 mod served;
+mod turns;
 mod wire;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -29,17 +34,22 @@ use super::extraction::extract;
 use super::language_model::{Completion, LanguageModel, ReportCompletions, Sampling};
 use super::{Adapter, Answer, GiveUp, Identity, Overrides, ReportAnswer};
 use crate::config::{ChatSpec, Extraction};
+pub(super) use batch::count_waiting_batches;
 use chartbench_core::question::{AnswerType, ChartQuestions, Question};
 use contact::Contact;
 use endpoint::Endpoint;
 use image::{ImageLimits, SharedPicture};
+use job::{ChartJob, PromptJob};
 use pool::Failure;
 use served::Served;
+use turns::Turns;
 use wire::RequestKeys;
 
 /// Questions in a call per thread: enough to keep the threads busy while a call's last answers
 /// arrive.
 const QUESTIONS_A_THREAD: usize = 4;
+/// Questions in a call that go in batches: as many as a batch may have.
+const QUESTIONS_IN_BATCHES: usize = 50_000;
 
 /// A chat model at an endpoint: an [`Adapter`] by itself, a [`LanguageModel`] behind a reader of
 /// tables.
@@ -62,8 +72,7 @@ impl Chat {
     /// Returns an error if a required key is not set, the address is invalid, the command of
     /// `serve` holds a key, or the budget of `overrides` has no price to go by.
     pub fn new(id: &str, spec: &ChatSpec, overrides: &Overrides) -> Result<Self> {
-        let budget = overrides.budget.as_ref();
-        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price, budget)?;
+        let endpoint = Endpoint::new(&spec.endpoint, &spec.limits, spec.price, overrides)?;
         // A server that the environment names runs already.
         let serve = spec.serve.as_ref().filter(|_| endpoint.is_at_own_address());
         let served = serve
@@ -157,30 +166,19 @@ impl Chat {
         self.contact.make()
     }
 
-    /// Asks every job on several threads, after a first connection.
-    fn ask_all<J: Sync, T: Send>(
-        &self,
-        jobs: &[J],
-        ask: impl Fn(&J) -> Result<T, Failure> + Sync,
-        report: &mut dyn FnMut(usize, Result<T>),
-    ) -> Result<()> {
-        let abort = self.endpoint.abort_signal();
-        if abort.check().is_ok()
-            && let Err(reason) = self.reach()
-        {
-            abort.raise(reason);
+    /// Questions in a call.
+    fn questions_in_call(&self) -> usize {
+        match self.endpoint.batches() {
+            Some(_) => QUESTIONS_IN_BATCHES,
+            None => self.spec.limits.concurrency * QUESTIONS_A_THREAD,
         }
-        let pool = pool::Pool {
-            threads: self.spec.limits.concurrency,
-            abort,
-            when_quiet: &|| self.contact.check(),
-        };
-        let asked = pool.ask_concurrently(jobs, ask, report);
-        let last_words = |error| match self.served.as_ref().and_then(Served::last_words) {
-            Some(words) => anyhow::anyhow!("{error:#}; {words}"),
-            None => error,
-        };
-        asked.map_err(last_words)
+    }
+
+    /// Closes the batches.
+    fn finish_batches(&self) -> Result<()> {
+        self.endpoint
+            .batches()
+            .map_or(Ok(()), batch::Batches::finish)
     }
 
     /// Ends waits and begins no more requests; replies on their way are still awaited, for they are
@@ -190,11 +188,16 @@ impl Chat {
         Box::new(move || drop(abort.raise("it was told to give up".to_owned())))
     }
 
-    fn about_chart(&self, image: &str, question: &Question) -> Result<Answer, Failure> {
+    fn about_chart(
+        &self,
+        image: &str,
+        question: &Question,
+        turns: &Turns,
+    ) -> Result<Answer, Failure> {
         let prompt = &self.spec.prompt;
         let is_table = question.answer_type == Some(AnswerType::Table);
         if let Some(named) = self.spec.named_prompt.as_ref().filter(|_| !is_table) {
-            return self.converse(image, named, question);
+            return self.converse(image, named, question, turns);
         }
         let text = if is_table {
             prompt.table.clone().with_context(|| {
@@ -215,7 +218,7 @@ impl Chat {
         let messages = system
             .chain([json!({"role": "user", "content": content})])
             .collect();
-        let reply = self.endpoint.ask(messages, &self.request_keys())?;
+        let reply = self.endpoint.ask(turns, messages, &self.request_keys())?;
         let choice = reply
             .choices
             .into_iter()
@@ -260,7 +263,12 @@ impl Chat {
         after.filter(|_| self.spec.extract.is_empty())
     }
 
-    fn about_prompt(&self, prompt: &str, sampling: &Sampling) -> Result<Vec<Completion>, Failure> {
+    fn about_prompt(
+        &self,
+        prompt: &str,
+        sampling: &Sampling,
+        turns: &Turns,
+    ) -> Result<Vec<Completion>, Failure> {
         let mut completions: Vec<Completion> = Vec::with_capacity(sampling.samples);
         // A server may give fewer choices than it was asked for: the rest is asked for again, with
         // other seeds.
@@ -272,9 +280,8 @@ impl Chat {
                 stop: &sampling.stop,
                 samples: sampling.samples - completions.len(),
             };
-            let reply = self
-                .endpoint
-                .ask(vec![json!({"role": "user", "content": prompt})], &keys)?;
+            let messages = vec![json!({"role": "user", "content": prompt})];
+            let reply = self.endpoint.ask(turns, messages, &keys)?;
             if reply.choices.is_empty() {
                 return Err(Failure::Question(anyhow::anyhow!(
                     "the reply has no choices"
@@ -351,7 +358,7 @@ impl Adapter for Chat {
     }
 
     fn batch(&self) -> usize {
-        self.spec.limits.concurrency * QUESTIONS_A_THREAD
+        self.questions_in_call()
     }
 
     fn answer(&mut self, charts: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
@@ -363,23 +370,21 @@ impl Adapter for Chat {
             .iter()
             .map(|entry| SharedPicture::new(entry, limits))
             .collect();
-        let jobs: Vec<(&SharedPicture<'_>, &Question)> = charts
+        let jobs: Vec<ChartJob<'_>> = charts
             .iter()
             .zip(&pictures)
             .flat_map(|(entry, picture)| {
                 entry
                     .questions
                     .iter()
-                    .map(move |question| (picture, question))
+                    .map(move |question| ChartJob { picture, question })
             })
             .collect();
-        let ask = |&(picture, question): &(&SharedPicture<'_>, &Question)| {
-            let image = picture.get().map_err(Failure::from);
-            let asked = image.and_then(|image| self.about_chart(&image, question));
-            picture.finish_question();
-            asked
-        };
-        self.ask_all(&jobs, ask, report)
+        self.ask_all(&jobs, report)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.finish_batches()
     }
 
     fn give_up(&self) -> Vec<GiveUp> {
@@ -396,7 +401,7 @@ impl LanguageModel for Chat {
     }
 
     fn batch(&self) -> usize {
-        self.spec.limits.concurrency * QUESTIONS_A_THREAD
+        self.questions_in_call()
     }
 
     fn complete(
@@ -405,8 +410,24 @@ impl LanguageModel for Chat {
         sampling: &Sampling,
         report: &mut ReportCompletions<'_>,
     ) -> Result<()> {
-        let ask = |prompt: &String| self.about_prompt(prompt, sampling);
-        self.ask_all(prompts, ask, report)
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        let jobs: Vec<PromptJob<'_>> = prompts
+            .iter()
+            .map(|prompt| {
+                let count = counts.entry(prompt).or_default();
+                *count += 1;
+                PromptJob {
+                    prompt,
+                    same_before: *count - 1,
+                    sampling,
+                }
+            })
+            .collect();
+        self.ask_all(&jobs, report)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.finish_batches()
     }
 
     fn give_up(&self) -> Vec<GiveUp> {

@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Question(anyhow::Error),
     /// The adapter cannot go on.
     Adapter(anyhow::Error),
+    /// The answer comes with a batch.
+    Deferred,
 }
 
 impl From<anyhow::Error> for Failure {
@@ -87,7 +89,7 @@ pub(super) struct Pool<'a> {
 
 impl Pool<'_> {
     /// Asks every job; jobs begin in order, and each result is reported as it comes, with the job's
-    /// place. The caller waits on a thread of rayon's pool, so `ask` must not use that pool.
+    /// place, but for those that are deferred. The caller waits on a thread of rayon's pool, so `ask` must not use that pool.
     ///
     /// # Errors
     /// Returns the reason of the abort signal where it was raised: jobs in flight are still
@@ -130,11 +132,12 @@ impl Pool<'_> {
                     Ok(answer) => report(index, Ok(answer)),
                     Err(Failure::Question(error)) => report(index, Err(error)),
                     Err(Failure::Adapter(error)) => stopped = stopped.and(Err(error)),
+                    Err(Failure::Deferred) => {}
                 }
             }
             match abort.check() {
                 Err(Failure::Adapter(error) | Failure::Question(error)) => stopped.and(Err(error)),
-                Ok(()) => stopped,
+                Ok(()) | Err(Failure::Deferred) => stopped,
             }
         })
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use ureq::http::StatusCode;
 use ureq::http::header::{HeaderMap, RETRY_AFTER};
 
+use super::endpoint::LONGEST_WAIT;
 use super::wire;
 use crate::adapter::secrets::Secrets;
 
@@ -22,7 +23,7 @@ pub(super) enum ErrorScope {
 }
 
 /// An error of a request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestError {
     /// Describes the error, without the endpoint's name.
     pub message: String,
@@ -31,8 +32,8 @@ pub(super) struct RequestError {
     pub scope: ErrorScope,
     /// The server's `Retry-After`.
     pub wait: Option<Duration>,
-    /// Whether the server knows no such path or model: status 404.
-    pub is_not_found: bool,
+    /// The reply's status, where it is that of an error.
+    pub status: Option<u16>,
     /// Whether the server may have computed an answer, which is then to be paid.
     pub is_charged: bool,
 }
@@ -60,9 +61,28 @@ impl RequestError {
             retryable,
             scope,
             wait: None,
-            is_not_found: false,
+            status: None,
             is_charged: false,
         }
+    }
+
+    /// Whether the server knows no such path or model.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == Some(404)
+    }
+
+    /// The message, with how long the server wants to be left alone.
+    pub(super) fn with_wait(&self) -> String {
+        let wait = match self.wait {
+            Some(wait) if wait > LONGEST_WAIT => format!(
+                "; it wants to be asked again in {} s, and at most {} s are waited for",
+                wait.as_secs(),
+                LONGEST_WAIT.as_secs()
+            ),
+            Some(wait) => format!("; it wants to be asked again in {} s", wait.as_secs()),
+            None => String::new(),
+        };
+        format!("{}{wait}", self.message)
     }
 
     /// The same error of a request that may have to be paid.
@@ -136,6 +156,22 @@ impl RequestError {
         Self::new(message, true, ErrorScope::Question).charged()
     }
 
+    /// A reply of the server's batches that is not what it should be.
+    pub(super) fn no_batch(body: &ErrorBody<'_>, what: &str) -> Self {
+        let message = format!("the reply {what}: {}", body.message);
+        Self::new(message, true, ErrorScope::Endpoint)
+    }
+
+    /// A request of a batch that has no answer.
+    pub(super) fn unanswered(why: impl Into<String>) -> Self {
+        Self::new(why, false, ErrorScope::Question)
+    }
+
+    /// A request of a batch whose line has an error.
+    pub(super) fn in_line(body: &ErrorBody<'_>) -> Self {
+        Self::unanswered(format!("its batch has an error: {}", body.message))
+    }
+
     /// An answer with a secret in it.
     pub(super) fn leak(secret: &str) -> Self {
         Self::new(
@@ -181,7 +217,7 @@ impl RequestError {
         };
         Self {
             wait: retry_after(headers).or_else(|| wire::retry_delay(body.body)),
-            is_not_found: status == 404,
+            status: Some(status),
             ..error
         }
     }
@@ -211,7 +247,7 @@ fn is_refused_key(body: &str) -> bool {
 
 /// `Retry-After`: seconds or a date (RFC 9110, 10.2.3); Azure's and OpenAI's `retry-after-ms`, which
 /// is more precise, goes before it.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let milliseconds = headers
         .get(RETRY_AFTER_MS)
         .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
@@ -313,7 +349,7 @@ mod tests {
         ] {
             let error = at(404, azure);
             assert_eq!(error.message, message);
-            assert!(error.is_not_found && !error.retryable);
+            assert!(error.is_not_found() && !error.retryable);
         }
         let body = ErrorBody::new("{}", &Secrets::default());
         let error = serde_json::json!({"code": "429", "message": "slow down"});

@@ -69,7 +69,7 @@ pub(super) struct WireUsage {
     pub completion_tokens: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
     content: Option<String>,
     refusal: Option<String>,

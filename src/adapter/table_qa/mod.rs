@@ -112,6 +112,11 @@ impl Adapter for TableQa {
         stopped
     }
 
+    fn finish(&mut self) -> Result<()> {
+        self.tables.finish()?;
+        self.reader.finish()
+    }
+
     fn give_up(&self) -> Vec<GiveUp> {
         let (tables, reader) = (self.tables.give_up(), self.reader.give_up());
         tables.into_iter().chain(reader).collect()

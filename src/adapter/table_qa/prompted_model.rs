@@ -109,6 +109,10 @@ impl TableReader for PromptedModel {
         self.model.batch()
     }
 
+    fn finish(&mut self) -> Result<()> {
+        self.model.finish()
+    }
+
     fn answer(
         &mut self,
         questions: &[TableQuestion<'_>],

@@ -33,6 +33,14 @@ pub trait TableReader {
         report: &mut ReportAnswer<'_>,
     ) -> Result<()>;
 
+    /// Ends the row, as [`Adapter::finish`](crate::adapter::Adapter::finish) says.
+    ///
+    /// # Errors
+    /// Returns an error if that cannot be noted.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What gives up the call in hand, as [`Adapter::give_up`](crate::adapter::Adapter::give_up)
     /// says.
     fn give_up(&self) -> Vec<GiveUp> {

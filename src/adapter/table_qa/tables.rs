@@ -79,6 +79,14 @@ impl Tables {
         (tables, stopped)
     }
 
+    /// Ends the row.
+    ///
+    /// # Errors
+    /// Returns an error if the reader does.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.reader.finish()
+    }
+
     /// What gives up the reader's call in hand.
     pub(super) fn give_up(&self) -> Vec<GiveUp> {
         self.reader.give_up()

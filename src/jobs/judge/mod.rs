@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::leaderboard::{LeaderboardRequest, leaderboard};
-use crate::adapter::{self, Usage};
+use super::run::note_waiting;
+use crate::adapter::{self, BatchApi, Usage};
 use crate::config::{AdapterSpec, Benchmark};
 use crate::report::Leaderboard;
 use crate::run::Stop;
@@ -25,6 +26,9 @@ use chartbench_core::answer::settings_sha256;
 use chartbench_core::judgement::Verdict;
 use plan::JudgePlan;
 use protocol::{JudgeProtocol, Response, SAMPLING};
+
+/// The log of the batches that a judge was asked in, beside the row's judgements.
+const JUDGE_BATCHES: &str = "judge-batches.jsonl";
 
 /// Which answers are judged, and by whom.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub struct JudgeRequest {
     /// The clone of the official repository; where it is absent, the one that the run was asked
     /// from.
     pub clone: Option<PathBuf>,
+    /// Asks the judge in batches; takes a line on how far these are. `None` asks one by one.
+    pub batch_api: Option<fn(&str)>,
     /// Ends the job early.
     pub stop: Stop,
 }
@@ -108,7 +114,11 @@ pub fn judge(
     let run = named.read()?;
     let protocol = open_protocol(request, &named, &run.manifest)?;
     let spec = AdapterSpec::find(&request.judge, request.adapters_dir.as_deref())?;
-    let model = adapter::judge(&spec).with_context(|| request.judge.clone())?;
+    let open_judge = |batch_api| {
+        let judge = adapter::judge(&spec, batch_api);
+        judge.with_context(|| request.judge.clone())
+    };
+    let model = open_judge(None)?;
     let mut settings = model.settings();
     settings.extend(SAMPLING.map(|(key, value)| (key.to_owned(), value.to_owned())));
     let named_model = settings.iter().find(|(key, _)| key == "model");
@@ -146,6 +156,12 @@ pub fn judge(
             adapter,
             responses: responses(records, entry),
         };
+        // Each row has batches of its own.
+        let log = row.dir.join(adapter).join(JUDGE_BATCHES);
+        match request.batch_api {
+            Some(report) => session.model = open_judge(Some(BatchApi { log, report }))?,
+            None => note_waiting(adapter, &log),
+        }
         let judged = row.judge(&mut session, observe)?;
         observe(JudgeEvent::RowFinished(&judged));
         rows.push(judged);
@@ -257,6 +273,7 @@ impl RowAnswers<'_> {
             stored.push(record);
             Ok(())
         })?;
+        session.model.finish()?;
         let invalid = |answer: &&JudgedAnswer| answer.score == Verdict::Invalid;
         let usages = stored.iter().filter_map(|record| record.usage);
         Ok(JudgedRow {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{AdapterError, OpenRun, RunRequest};
+use super::{AdapterError, OpenRun, RunRequest, batch_api};
 use crate::adapter::Adapter;
 use crate::jobs::SelectedAdapter;
 use chartbench_core::question::QuestionSource;
@@ -38,6 +38,7 @@ pub(in crate::jobs) fn load(
     if run.budget.is_some() {
         selected.overrides.budget.clone_from(&run.budget);
     }
+    selected.overrides.batch_api = batch_api::for_row(request, &selected, run);
     selected
         .build(&request.models, Some(&train))
         .map_err(AdapterError::Loading)

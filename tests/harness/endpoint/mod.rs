@@ -1,5 +1,7 @@
 //! Models behind an OpenAI-compatible endpoint, against a local HTTP server that also misbehaves.
 
+pub(crate) mod batch_server;
+mod batches;
 mod cost;
 mod dialects;
 mod faults;

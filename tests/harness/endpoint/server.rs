@@ -32,11 +32,15 @@ pub(crate) enum Act {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub at: Instant,
+    pub method: String,
     pub path: String,
     pub authorization: Option<String>,
     /// Azure's header for a key.
     pub api_key: Option<String>,
+    /// The body; null where it is no JSON.
     pub body: Value,
+    /// A body that is no JSON.
+    pub text: String,
     /// Whether a completion was sent back whole.
     pub answered: bool,
 }
@@ -204,7 +208,8 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
         .read_line(&mut line)
         .ok()
         .filter(|length| *length > 0)?;
-    let path = line.split(' ').nth(1)?.to_owned();
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
     let (mut length, mut authorization, mut api_key) = (0, None, None);
     loop {
         let mut header = String::new();
@@ -221,13 +226,18 @@ fn read_request(stream: &TcpStream) -> Option<Seen> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let body = serde_json::from_slice(&body).ok()?;
+    let json: Option<Value> = serde_json::from_slice(&body).ok();
     Some(Seen {
         at: Instant::now(),
+        method,
         path,
         authorization,
         api_key,
-        body,
+        text: match &json {
+            Some(_) => String::new(),
+            None => String::from_utf8(body).ok()?,
+        },
+        body: json.unwrap_or_default(),
         answered: false,
     })
 }

@@ -2,6 +2,7 @@
 //! verdict is stored once, a killed start is gone on with, and the sums are those of the official
 //! aggregation. `benchmarks/parity/judged.py` compares with the official code itself.
 
+mod batches;
 mod clone;
 mod descriptive;
 mod others;

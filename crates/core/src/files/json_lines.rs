@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::atomic::{parent, sync_folder};
 use super::{FileLock, replace_file};
 
 /// Records that one task encodes together.
@@ -68,6 +69,17 @@ impl JsonLines {
         }
         self.end += lines.len() as u64;
         Ok(())
+    }
+
+    /// Forces the log to disk: what was appended survives a crash of the system too.
+    ///
+    /// # Errors
+    /// Returns an error if the disk fails.
+    pub fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_all();
+        synced
+            .and_then(|()| sync_folder(parent(&self.path)))
+            .with_context(|| format!("cannot write {} to disk", self.path.display()))
     }
 
     /// Checks that the log still ends where this process left it.

@@ -9,6 +9,9 @@ use url::Url;
 
 use chartbench_core::counts::{MAX_CONCURRENT, MAX_LIMIT, MAX_RETRIES};
 
+/// Requests and bytes of a batch's file, at most (the API's own limits).
+const MAX_BATCH_REQUESTS: usize = 50_000;
+const MAX_BATCH_BYTES: usize = 200_000_000;
 /// The one query that an address may hold: Azure's.
 const API_VERSION: &str = "api-version";
 
@@ -83,6 +86,10 @@ pub struct RequestLimits {
     pub longest_delay: Duration,
     /// How long a server that `serve` starts may take until it answers, above 0.
     pub start_timeout: Duration,
+    /// Most requests of a batch.
+    pub batch_requests: usize,
+    /// Most bytes of a batch's file.
+    pub batch_bytes: usize,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +175,8 @@ pub(super) struct WireLimits {
     first_delay: f64,
     longest_delay: f64,
     start_timeout: f64,
+    batch_requests: usize,
+    batch_bytes: usize,
 }
 
 impl Default for WireLimits {
@@ -182,6 +191,9 @@ impl Default for WireLimits {
             first_delay: 1.0,
             longest_delay: 60.0,
             start_timeout: 600.0,
+            batch_requests: MAX_BATCH_REQUESTS,
+            // Half of what the API takes: a file is in memory while it is uploaded.
+            batch_bytes: MAX_BATCH_BYTES / 2,
         }
     }
 }
@@ -212,6 +224,14 @@ impl WireLimits {
             first_delay: seconds("first_delay", self.first_delay)?,
             longest_delay: seconds("longest_delay", self.longest_delay)?,
             start_timeout: above_zero("start_timeout", self.start_timeout)?,
+            batch_requests: count(
+                "batch_requests",
+                Some(self.batch_requests),
+                MAX_BATCH_REQUESTS,
+            )?
+            .unwrap_or(1),
+            batch_bytes: count("batch_bytes", Some(self.batch_bytes), MAX_BATCH_BYTES)?
+                .unwrap_or(1),
         })
     }
 }

@@ -94,6 +94,22 @@ pub struct Price {
     pub prompt: f64,
     /// US dollars per million tokens written.
     pub completion: f64,
+    /// Cost of a batch's tokens as a part of these prices (`0.5`: half of them); `None`: it is
+    /// not known.
+    #[serde(default)]
+    pub batch: Option<f64>,
+}
+
+impl Price {
+    /// The prices of requests that go in batches, where they are known.
+    pub fn in_batches(self) -> Option<Self> {
+        let part = self.batch?;
+        Some(Self {
+            prompt: self.prompt * part,
+            completion: self.completion * part,
+            batch: self.batch,
+        })
+    }
 }
 
 /// The family's own keys.
@@ -161,7 +177,9 @@ impl Wire {
         if let Some(price) = self.price {
             let fine = |value: f64| value.is_finite() && value >= 0.0;
             ensure!(
-                fine(price.prompt) && fine(price.completion),
+                [price.prompt, price.completion, price.batch.unwrap_or(0.0)]
+                    .into_iter()
+                    .all(fine),
                 "prices must not be negative"
             );
         }
