@@ -81,7 +81,7 @@ const ARROWS: &[(&str, &[Arrows])] = &[
             ("gold_tables", &[]),
             ("id_list", &["spec"]),
             ("images", &["notes"]),
-            ("lint", &["content", "question_stream", "spec"]),
+            ("lint", &["columns", "content", "question_stream", "spec"]),
             ("notes", &[]),
             ("plotqa", &["images", "notes", "questions_by_chart"]),
             ("pretraining", &["gold_tables"]),
