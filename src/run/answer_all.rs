@@ -179,6 +179,8 @@ pub fn answer_all(
 /// The results of one call by the places of its questions, as an adapter reports them.
 struct Answers {
     slots: Vec<Option<Result<Answer>>>,
+    /// How many of the first questions' results were taken out already.
+    taken: usize,
     /// Whether a result came for a question that has one, or is not of the call.
     out_of_place: bool,
 }
@@ -188,30 +190,45 @@ impl Answers {
         let slots = adapter::questions(charts).map(|_| None).collect();
         Self {
             slots,
+            taken: 0,
             out_of_place: false,
         }
     }
 
     /// How many results have come.
     fn reported(&self) -> usize {
-        self.slots.iter().flatten().count()
+        self.taken + self.slots.iter().flatten().count()
     }
 
     fn add(&mut self, index: usize, answer: Result<Answer>) {
         match self.slots.get_mut(index) {
-            Some(slot @ None) => *slot = Some(answer),
+            Some(slot @ None) if index >= self.taken => *slot = Some(answer),
             _ => self.out_of_place = true,
         }
     }
 
-    /// The results in the order of the questions, `None` for those that an adapter left when it
-    /// stopped.
+    /// Takes out the results of the first questions, up to one that has none yet; in the order of
+    /// the questions, `None` for all others.
+    fn take_first(&mut self) -> Vec<Option<Result<Answer>>> {
+        let waiting = self.slots.iter().skip(self.taken);
+        let end = self.taken + waiting.take_while(|slot| slot.is_some()).count();
+        let mut first: Vec<_> = self.slots.iter().map(|_| None).collect();
+        for (slot, place) in self.slots.iter_mut().zip(&mut first).take(end) {
+            *place = slot.take();
+        }
+        self.taken = end;
+        first
+    }
+
+    /// The results in the order of the questions, `None` for those that were taken out before and
+    /// those that an adapter left when it stopped.
     ///
     /// # Errors
     /// Returns an error if the adapter did not report each question once; where it did not `end`,
     /// some may be missing.
     fn finish(self, ended: bool) -> Result<Vec<Option<Result<Answer>>>> {
-        let left_out = ended && self.slots.iter().any(Option::is_none);
+        let mut waiting = self.slots.iter().skip(self.taken);
+        let left_out = ended && waiting.any(Option::is_none);
         ensure!(
             !self.out_of_place && !left_out,
             "the adapter did not answer every question of a call once: a bug in the adapter"

@@ -45,9 +45,9 @@ use served::Served;
 use turns::Turns;
 use wire::RequestKeys;
 
-/// Questions in a call per thread: enough to keep the threads busy while a call's last answers
-/// arrive.
-const QUESTIONS_A_THREAD: usize = 4;
+/// Questions in a call per thread. At the end of a call threads wait for its slowest answer, which
+/// may take as long as ten others: with many questions a call ends seldom.
+const QUESTIONS_A_THREAD: usize = 64;
 /// Questions in a call that go in batches: as many as a batch may have.
 const QUESTIONS_IN_BATCHES: usize = 50_000;
 

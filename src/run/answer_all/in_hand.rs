@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
 use super::{Answers, Outcome, records};
 use crate::run::store::{PredictionLog, PredictionRecord};
@@ -13,9 +13,12 @@ use crate::run::{RowProgress, Stopped};
 use chartbench_core::answer::Answer;
 use chartbench_core::question::ChartQuestions;
 
-/// Records that a stop appends at a time: more are encoded by the thread pool, whose threads the
-/// call in hand may keep busy.
+/// Records that are appended at a time while a call is in hand: more are encoded by the thread pool.
 const APPEND_CHUNK: usize = 32;
+
+/// How long answers of a call wait until they are stored. A call that takes longer stores those of
+/// its first questions before it ends, so that a process that is killed loses few.
+pub(super) const STORE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A row whose adapter is asked.
 pub(in crate::run) struct RowInHand {
@@ -26,6 +29,8 @@ pub(in crate::run) struct RowInHand {
     call: Option<Call>,
     /// Whether a stop has ended it: nothing is stored from then on.
     is_ended: bool,
+    /// Why answers of the call in hand could not be stored before its end.
+    not_stored: Option<Error>,
 }
 
 /// A call that an adapter is answering.
@@ -35,6 +40,16 @@ struct Call {
     slices: Vec<BTreeMap<String, String>>,
     answers: Answers,
     started: Instant,
+    /// When answers of it were last stored.
+    stored: Instant,
+}
+
+impl Call {
+    /// The time of the call so far, shared out among its results.
+    fn latency_ms(&self) -> f64 {
+        let reported = self.answers.reported().max(1) as f64;
+        self.started.elapsed().as_secs_f64() * 1e3 / reported
+    }
 }
 
 impl RowInHand {
@@ -52,6 +67,7 @@ impl RowInHand {
             outcome,
             call: None,
             is_ended: false,
+            not_stored: None,
         }
     }
 
@@ -61,20 +77,31 @@ impl RowInHand {
         charts: &Arc<Vec<ChartQuestions>>,
         slices: Vec<BTreeMap<String, String>>,
     ) {
+        let now = Instant::now();
         self.call = Some(Call {
             charts: Arc::clone(charts),
             slices,
             answers: Answers::new(charts),
-            started: Instant::now(),
+            started: now,
+            stored: now,
         });
     }
 
     /// Takes the result of a question of the call in hand; it is lost once a stop has ended the
     /// row.
     pub(super) fn add(&mut self, index: usize, answer: Result<Answer>) {
-        if let Some(call) = &mut self.call {
-            call.answers.add(index, answer);
+        let Some(call) = &mut self.call else {
+            return;
+        };
+        call.answers.add(index, answer);
+        if call.stored.elapsed() < STORE_INTERVAL || self.not_stored.is_some() {
+            return;
         }
+        call.stored = Instant::now();
+        let latency_ms = call.latency_ms();
+        let answers = call.answers.take_first();
+        let records = records(&call.charts, &call.slices, answers, latency_ms);
+        self.not_stored = self.append_in_chunks(&records).err();
     }
 
     /// Stores the answers of the call, which the adapter has ended: in full if `is_whole`.
@@ -85,6 +112,9 @@ impl RowInHand {
     pub(super) fn store(&mut self, is_whole: bool) -> Result<()> {
         if self.is_ended {
             bail!(self.stopped());
+        }
+        if let Some(error) = self.not_stored.take() {
+            return Err(error);
         }
         let records = self.take_records(is_whole)?;
         self.append(&records)
@@ -97,10 +127,11 @@ impl RowInHand {
     /// As [`Self::store`].
     pub(in crate::run) fn end(&mut self) -> Result<RowProgress> {
         self.is_ended = true;
-        let records = self.take_records(false)?;
-        for records in records.chunks(APPEND_CHUNK) {
-            self.append(records)?;
+        if let Some(error) = self.not_stored.take() {
+            return Err(error);
         }
+        let records = self.take_records(false)?;
+        self.append_in_chunks(&records)?;
         Ok(self.progress())
     }
 
@@ -128,10 +159,16 @@ impl RowInHand {
         let Some(call) = self.call.take() else {
             return Ok(Vec::new());
         };
-        let reported = call.answers.reported().max(1) as f64;
-        let latency_ms = call.started.elapsed().as_secs_f64() * 1e3 / reported;
+        let latency_ms = call.latency_ms();
         let answers = call.answers.finish(is_whole)?;
         Ok(records(&call.charts, &call.slices, answers, latency_ms))
+    }
+
+    /// Appends without the thread pool, whose threads the call in hand may keep busy.
+    fn append_in_chunks(&mut self, records: &[PredictionRecord]) -> Result<()> {
+        records
+            .chunks(APPEND_CHUNK)
+            .try_for_each(|records| self.append(records))
     }
 
     fn append(&mut self, records: &[PredictionRecord]) -> Result<()> {

@@ -326,3 +326,50 @@ fn a_request_to_stop_keeps_what_is_reported_and_the_rest_is_asked_again() {
         );
     }
 }
+
+/// Reports the first two answers, waits, reports the fourth and looks at the log, then the third.
+struct Slow {
+    identity: Identity,
+    log: std::path::PathBuf,
+    stored: Vec<String>,
+}
+
+impl Adapter for Slow {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn answer(&mut self, _: &[ChartQuestions], report: &mut ReportAnswer<'_>) -> Result<()> {
+        report(1, Ok(Answer::from_text("b")));
+        report(0, Err(anyhow::anyhow!("no such image")));
+        std::thread::sleep(in_hand::STORE_INTERVAL + Duration::from_millis(100));
+        report(3, Ok(Answer::from_text("d")));
+        self.stored = ids(&self.log);
+        report(2, Ok(Answer::from_text("c")));
+        Ok(())
+    }
+}
+
+fn ids(log: &std::path::Path) -> Vec<String> {
+    let lines = std::fs::read_to_string(log).unwrap();
+    let records = lines.lines().map(serde_json::from_str::<PredictionRecord>);
+    records.map(|record| record.unwrap().id).collect()
+}
+
+#[test]
+fn a_long_call_stores_its_first_answers_before_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p.jsonl");
+    let log = PredictionLog::open(&path, false).unwrap();
+    let mut adapter = Slow {
+        identity: Echo::new().identity,
+        log: path.clone(),
+        stored: Vec::new(),
+    };
+    let set = set(&[&["a", "b", "c"], &["d"]]);
+    let stop = Stop::default();
+    let outcome = answer_all(&mut adapter, &set, 4, log, 4, &stop, &mut |_| {}).unwrap();
+    assert_eq!((outcome.questions, outcome.failed), (4, 1));
+    assert_eq!(adapter.stored, ["q1", "q2"]);
+    assert_eq!(ids(&path), ["q1", "q2", "q3", "q4"]);
+}
