@@ -97,7 +97,12 @@ fn describe(report: &MergeReport) -> String {
     };
     let shards = match shards {
         0 => String::new(),
+        1 => ", of 1 shard".to_owned(),
         shards => format!(", of {shards} shards"),
     };
-    format!("{name}: {rows} rows, {answered}{shards}")
+    let rows = match rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    };
+    format!("{name}: {rows}, {answered}{shards}")
 }

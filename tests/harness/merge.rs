@@ -226,7 +226,7 @@ fn shards_in_folders_of_their_own_become_the_uncut_run() {
         dir.path(),
         &[&["merge", "one"][..], &rows, &["--results", "own"]].concat(),
     );
-    assert_eq!(stderr, "one: 1 rows, 24 questions each, of 3 shards\n");
+    assert_eq!(stderr, "one: 1 row, 24 questions each, of 3 shards\n");
 }
 
 #[test]
