@@ -7,9 +7,11 @@ Needs the packages of requirements.txt. The schema check knows no enumerations.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import yaml
@@ -40,6 +42,27 @@ def arguments(container, results):
     return kept
 
 
+def command(container, program):
+    """What the container starts, before its arguments."""
+    return container.get("command", [program])
+
+
+def check_signal(pod, environment, folder):
+    """Checks that the signal that ends a pod reaches the program, whose exit code is the pod's."""
+    flags = arguments(pod, folder / "ended")
+    flags[flags.index("--adapters") + 1] = "unichart-tiny"
+    log = folder / "ended/before/unichart-tiny/predictions.1-of-8.jsonl"
+    process = subprocess.Popen([*command(pod, None), *flags, "--no-blind", "--quiet"], env=environment, cwd=folder, stdout=subprocess.DEVNULL)
+    for _ in range(600):
+        if log.exists() and log.stat().st_size > 0:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=60)
+    if code != 75:
+        sys.exit(f"a pod that is ended has the exit code {code} instead of 75")
+
+
 def main():
     program = Path(os.environ["CHARTBENCH"]).resolve()
     for file in ("kubernetes.yaml", "kubernetes-merge.yaml"):
@@ -50,10 +73,20 @@ def main():
         sys.exit(f"kubernetes.yaml has {completions} completions and the arguments {pod['args']}")
     with tempfile.TemporaryDirectory() as folder:
         results, uncut = Path(folder) / "results", Path(folder) / "uncut"
+        # Containers start `chartbench` by name.
+        binaries = Path(folder) / "bin"
+        binaries.mkdir()
+        (binaries / "chartbench").symlink_to(program)
+        environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}"}
         for index in range(completions):
-            environment = {**os.environ, "JOB_COMPLETION_INDEX": str(index)}
-            command = [program, *arguments(pod, results), *RUN_FLAGS]
-            subprocess.run(command, check=True, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
+            environment["JOB_COMPLETION_INDEX"] = str(index)
+            shard = [*command(pod, program), *arguments(pod, results), *RUN_FLAGS]
+            subprocess.run(shard, check=True, env=environment, cwd=folder, stdout=subprocess.DEVNULL)
+        environment["JOB_COMPLETION_INDEX"] = "0"
+        check_signal(pod, environment, Path(folder))
+        wrong = [*command(pod, program), "run", "--shard=auto/0"]
+        if subprocess.run(wrong, env=environment, cwd=folder, stderr=subprocess.DEVNULL).returncode != 2:
+            sys.exit("a mistake in the command is not the pod's exit code 2")
         _, merge = container("kubernetes-merge.yaml")
         subprocess.run([program, *arguments(merge, results)], check=True, cwd=folder, stdout=subprocess.DEVNULL)
         whole = [argument for argument in arguments(pod, uncut) if argument not in ("--shard", f"auto/{completions}")]

@@ -309,6 +309,23 @@ fn a_partial_merge_says_so_until_the_rest_is_there() {
 }
 
 #[test]
+fn a_run_that_asks_the_rest_is_no_longer_partial() {
+    let dir = copy_of("shared");
+    let run = dir.path().join("shared/r");
+    for row in SHARDED.split(", ") {
+        fs::remove_file(run.join(row).join("predictions.2-of-3.jsonl")).unwrap();
+    }
+    done(
+        dir.path(),
+        &["merge", "r", "--partial", "--results", "shared"],
+    );
+    let manifest = || Manifest::read(&run.join("run.toml")).unwrap();
+    assert!(manifest().partial);
+    ask(dir.path(), "shared", "r", &[]);
+    assert!(!manifest().partial);
+}
+
+#[test]
 fn a_merge_in_place_that_was_killed_is_finished() {
     let dir = copy_of("shared");
     let merge = ["merge", "r", "--results", "shared"];

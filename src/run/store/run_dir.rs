@@ -174,6 +174,8 @@ impl RunDir {
             run.check_answers(&dir, &entry)?;
             let lines = JsonLines::open(&path, lock)?;
             run.restore_left_out(&entry.id);
+            // What is missing is asked from now on.
+            run.manifest.partial = false;
             run.put(entry.clone());
             run.added.retain(|added| added.id != entry.id);
             run.added.push(entry);
