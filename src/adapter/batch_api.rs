@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 pub struct BatchApi {
     /// The log of the row's batches: a run started again goes on with them.
     pub log: PathBuf,
+    /// Whether requests that failed with a batch of an earlier start are submitted again.
+    pub retry_failed: bool,
     /// Takes a line on how far the batches are.
     pub report: fn(&str),
 }

@@ -159,7 +159,13 @@ pub fn judge(
         // Each row has batches of its own.
         let log = row.dir.join(adapter).join(JUDGE_BATCHES);
         match request.batch_api {
-            Some(report) => session.model = open_judge(Some(BatchApi { log, report }))?,
+            Some(report) => {
+                session.model = open_judge(Some(BatchApi {
+                    log,
+                    retry_failed: false,
+                    report,
+                }))?
+            }
             None => note_waiting(adapter, &log),
         }
         let judged = row.judge(&mut session, observe)?;

@@ -41,12 +41,38 @@ pub(super) fn for_row(
         return None;
     }
     let name = log_name(request.shard).replacen("predictions", "batches", 1);
-    let log = run.dir.path().join(&selected.name).join(name);
+    let folder = run.dir.path().join(&selected.name);
+    let log = folder.join(&name);
     if request.batch_api.is_none() {
         note_waiting(&selected.name, &log);
     }
+    for other in other_logs(&folder, &name) {
+        let waiting = BatchApi::count_waiting(&folder.join(&other));
+        if waiting > 0 {
+            chartbench_core::note!(
+                "note: {}: {waiting} batches of {other} are not collected; questions that they share with this start are \
+                 asked, and paid, once more",
+                selected.name
+            );
+        }
+    }
     let report = request.batch_api?;
-    Some(BatchApi { log, report })
+    Some(BatchApi {
+        log,
+        retry_failed: request.retry_failed,
+        report,
+    })
+}
+
+/// The logs of batches in a row's folder besides `name`: those of shards, or of the whole run.
+fn other_logs(folder: &Path, name: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut logs: Vec<String> = names
+        .filter(|other| other.starts_with("batches.") && other.ends_with(".jsonl") && other != name)
+        .collect();
+    logs.sort();
+    logs
 }
 
 /// Notes that batches of the row are under way, where it is asked without them.

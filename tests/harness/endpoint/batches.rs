@@ -364,6 +364,80 @@ fn a_batch_whose_name_was_lost_is_found_again() {
     assert_eq!(server.count("POST", "/v1/batches"), 1);
 }
 
+/// The batch is made, its name never comes, and the server's list does not say whether it is there.
+#[test]
+fn a_list_that_does_not_say_stops_the_adapter_and_nothing_is_made_twice() {
+    let lists = [
+        r#"{"data": [], "has_more": true}"#,
+        r#"{"data": [], "has_more": "true"}"#,
+        r#"{"data": [{"id": "batch-9", "input_file_id": 7}]}"#,
+        r#"{"data": [{"id": "bat ch", "input_file_id": "file-0"}]}"#,
+        r#"{"data": [{"id": "batch-9", "input_file_id": "file-9"}], "has_more": true}"#,
+    ];
+    for list in lists {
+        let server = BatchServer::start(Behavior {
+            twist: Box::new(move |seen, _| match seen.method.as_str() {
+                "POST" if seen.path == "/v1/batches" => Some(Act::HangUp),
+                "GET" if seen.path.starts_with("/v1/batches?") => Some(Act::Body(list.to_owned())),
+                _ => None,
+            }),
+            ..Behavior::new(echo)
+        });
+        let scratch = Scratch::new(&server);
+        for _ in 0..2 {
+            let stderr = scratch.batched("r", &[], 1);
+            assert!(
+                stderr.contains("whether file file-0 was made a batch is not known: "),
+                "{list}: {stderr}"
+            );
+        }
+        assert_eq!(server.batches().len(), 1, "{list}");
+    }
+}
+
+/// A batch fails while others are under way; the run is stopped, and the failed rows are asked
+/// again.
+#[test]
+fn a_retry_submits_what_failed_though_its_batch_is_not_closed() {
+    let is_held = Arc::new(AtomicBool::new(true));
+    let held = Arc::clone(&is_held);
+    let server = BatchServer::start(Behavior {
+        end: Box::new(move |batch, requests| match batch {
+            0 => Some(Ended {
+                status: "failed".to_owned(),
+                output: Vec::new(),
+                errors: Vec::new(),
+                message: Some("too many".to_owned()),
+            }),
+            _ if held.load(Ordering::SeqCst) => None,
+            _ => Some(done(
+                requests
+                    .iter()
+                    .map(|line| answered(line, &echo(&line["body"]))),
+            )),
+        }),
+        ..Behavior::new(echo)
+    });
+    let scratch = Scratch::new(&server);
+    let mut child = start(&scratch);
+    // The first batch was looked at twice, the others at least once more.
+    wait_until(|| server.count("GET", "/v1/batches/batch-4") > 3);
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    let failed = scratch.rows("r/served");
+    assert_eq!(failed.len(), 4);
+    assert!(
+        failed.values().all(|row| row["prediction"].is_null()),
+        "{failed:?}"
+    );
+    is_held.store(false, Ordering::SeqCst);
+    scratch.batched("r", &["--retry-failed"], 0);
+    assert_eq!(server.batches().len(), 6);
+    let stderr = scratch.batched("r", &[], 0);
+    assert_eq!(server.batches().len(), 6, "{stderr}");
+}
+
 #[test]
 fn what_fails_is_a_failed_row_that_a_retry_asks_again() {
     let behavior = Behavior::new(echo);

@@ -21,7 +21,7 @@ fn as_many_requests_are_under_way_as_the_file_says() {
     let server = Server::start(|_, _| Act::Late(Duration::from_millis(300)));
     let (_folder, work) = chart(16);
     let mut adapter = served(&server.base_url(), "[limits]\nconcurrency = 4\n");
-    assert_eq!(adapter.batch(), 16);
+    assert_eq!(adapter.batch(), 256);
     assert_eq!(describe_answers(adapter.as_mut(), &work), vec!["=late"; 16]);
     assert_eq!(server.most_under_way(), 4);
 }

@@ -14,9 +14,15 @@ use super::input_file::{COMPLETIONS, UploadForm};
 
 /// The time in which a batch is to be done; the API knows no other.
 const WINDOW: &str = "24h";
-/// Batches of a page of the list, and the most pages that are looked through.
+/// Batches of a page of the list, and the most pages that are looked through: newer batches come
+/// first.
 const PAGE: &str = "100";
-const MAX_PAGES: usize = 1000;
+const MAX_PAGES: usize = 100;
+/// How long a server may take to list a batch whose creation was cut off, by the shortest delay
+/// between retries.
+const SETTLE_FACTOR: u32 = 20;
+/// Shortest wait that is reported.
+const REPORTED_WAIT: Duration = Duration::from_secs(2);
 /// Longest name that a server may give.
 const MAX_ID: usize = 256;
 
@@ -117,8 +123,8 @@ pub(super) fn upload(endpoint: &Endpoint, form: &UploadForm) -> Result<String, F
 
 /// Makes a batch of a file, unless there is one; returns its name.
 ///
-/// A call whose reply was lost may have made the batch: it is looked for before the next try, so that
-/// no question is paid twice.
+/// A call whose reply was lost may have made the batch: it is looked for before the next try, twice
+/// with a pause between, so that no question is paid twice.
 pub(super) fn create(
     endpoint: &Endpoint,
     file: &str,
@@ -130,8 +136,14 @@ pub(super) fn create(
     let (mut created, mut delays) = (created, endpoint.delays());
     loop {
         if created == Created::Perhaps {
-            let found = find(endpoint, file, log).map_err(NotCreated::Unknown)?;
-            if let Some(id) = found {
+            let look = || find(endpoint, file, log).map_err(NotCreated::Unknown);
+            if let Some(id) = look()? {
+                return Ok(id);
+            }
+            let settling = endpoint.limits().first_delay * SETTLE_FACTOR;
+            let wait = endpoint.abort_signal().wait(settling);
+            wait.map_err(NotCreated::Unknown)?;
+            if let Some(id) = look()? {
                 return Ok(id);
             }
         }
@@ -159,13 +171,22 @@ pub(super) fn create(
                 false => NotCreated::Unknown(failure),
             });
         };
-        let wait = endpoint.abort_signal().wait(delay);
-        wait.map_err(NotCreated::Unknown)?;
+        pause(endpoint, &error, delay).map_err(NotCreated::Unknown)?;
     }
 }
 
 /// The batch that was made of a file, where the server has one in its list.
+///
+/// # Errors
+/// Returns an error if the list does not say: it has no end, or batches that cannot be told apart.
 fn find(endpoint: &Endpoint, file: &str, log: &Path) -> Result<Option<String>, Failure> {
+    let unknown = |why: &str| {
+        format!(
+            "whether file {file} was made a batch is not known: {why}; look for it at the server, and remove {} where there \
+             is none",
+            log.display()
+        )
+    };
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {
         let page = persist(
@@ -183,33 +204,42 @@ fn find(endpoint: &Endpoint, file: &str, log: &Path) -> Result<Option<String>, F
                     _ => Err(no_batch(endpoint, &reply, "is no list of batches")),
                 }
             },
-            |error| {
-                format!(
-                    "whether file {file} was made a batch is not known: {}; look for it at the server, and remove {} where \
-                     there is none",
-                    error.with_wait(),
-                    log.display()
-                )
-            },
+            |error| unknown(&error.with_wait()),
         )?;
         let batches = page.get("data").and_then(Value::as_array);
         let batches = batches.map(Vec::as_slice).unwrap_or_default();
-        let ids = |batch: &&Value| batch.get("input_file_id").and_then(Value::as_str) == Some(file);
-        let found = batches
-            .iter()
-            .filter(ids)
-            .find_map(|batch| id(endpoint, batch, "id"));
-        if found.is_some() {
-            return Ok(found);
+        for batch in batches {
+            let Some(input) = batch.get("input_file_id").and_then(Value::as_str) else {
+                return Err(raise(
+                    endpoint,
+                    &unknown("the list has a batch without a file"),
+                ));
+            };
+            if input == file {
+                let id = id(endpoint, batch, "id");
+                let odd = || {
+                    raise(
+                        endpoint,
+                        &unknown("its batch has a name that none can have"),
+                    )
+                };
+                return id.map(Some).ok_or_else(odd);
+            }
+        }
+        match page.get("has_more") {
+            None | Some(Value::Null | Value::Bool(false)) => return Ok(None),
+            Some(_) => {}
         }
         let last = batches.last().and_then(|batch| id(endpoint, batch, "id"));
-        let has_more = page.get("has_more").and_then(Value::as_bool) == Some(true);
-        if !has_more || last.is_none() || last == after {
-            break;
+        if last.is_none() || last == after {
+            return Err(raise(
+                endpoint,
+                &unknown("the list of batches cannot be followed"),
+            ));
         }
         after = last;
     }
-    Ok(None)
+    Err(raise(endpoint, &unknown("the list of batches has no end")))
 }
 
 /// Looks at a batch.
@@ -296,10 +326,23 @@ pub(super) fn persist<T>(
             Err(error) => error,
         };
         match next_delay(&error, &mut delays) {
-            Some(delay) => endpoint.abort_signal().wait(delay)?,
+            Some(delay) => pause(endpoint, &error, delay)?,
             None => return Err(raise(endpoint, &describe(&error))),
         }
     }
+}
+
+/// Waits before a call is sent again, and reports a long wait.
+fn pause(endpoint: &Endpoint, error: &RequestError, delay: Duration) -> Result<(), Failure> {
+    if delay >= REPORTED_WAIT {
+        chartbench_core::note!(
+            "note: {}: {}; retry after {:.0} s",
+            endpoint.address(),
+            error.message,
+            delay.as_secs_f64()
+        );
+    }
+    endpoint.abort_signal().wait(delay)
 }
 
 /// How long to wait before a call is sent again; `None` where it is not.

@@ -66,6 +66,8 @@ struct Batch {
     id: Option<String>,
     requests: Vec<BatchRequest>,
     is_collected: bool,
+    /// Whether an earlier start submitted it.
+    is_earlier: bool,
 }
 
 impl Batches {
@@ -212,6 +214,7 @@ impl Batches {
                             id: None,
                             requests,
                             is_collected: false,
+                            is_earlier: true,
                         });
                     }
                 }
@@ -265,6 +268,7 @@ impl Batches {
             id: None,
             requests,
             is_collected: false,
+            is_earlier: false,
         });
         self.create_all(endpoint, state, Created::Not)
     }
@@ -354,7 +358,8 @@ impl Batches {
                 self.report(endpoint, &line);
                 last = line;
             }
-            let wait = asked_wait.map_or(delay, |wait| wait.min(LONGEST_WAIT));
+            let asked_wait = asked_wait.map(|wait| wait.min(LONGEST_WAIT).max(limits.first_delay));
+            let wait = asked_wait.unwrap_or(delay);
             endpoint.abort_signal().wait(wait)?;
             delay = longest.min(2 * delay);
         }
@@ -384,6 +389,11 @@ impl Batches {
         for request in &batch.requests {
             let reply = outputs.take(&request.custom_id);
             let reply = reply.unwrap_or_else(|| Err(ended.missing(&id)));
+            // The row has this failure already: the request is submitted again.
+            if reply.is_err() && batch.is_earlier && self.options.retry_failed {
+                state.replies.remove(&request.turn());
+                continue;
+            }
             // A later batch may have the request again, in other words.
             let slot = state.replies.get_mut(&request.turn());
             if let Some(slot) = slot.filter(|slot| slot.body_sha256 == request.body_sha256) {
