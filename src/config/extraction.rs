@@ -14,13 +14,13 @@ pub enum Extraction {
     FinalAnswer,
     /// The rest of the line behind the last `ANSWER:` in any case
     AnswerLine,
-    /// What is between the first `<answer>` and `</answer>`, or the reply's end
+    /// The text between the first `<answer>` and `</answer>`, or the reply's end
     AnswerTag,
     /// The content of the last `\boxed{...}`
     Boxed,
     /// The last line with text
     LastLine,
-    /// What follows the last `</think>`; the whole reply where there is none
+    /// The text after the last `</think>`; the whole reply where there is none
     AfterThink,
 }
 

@@ -34,7 +34,7 @@ const MAX_FAILURES_BEFORE_FIRST_ANSWER: usize = 5;
 /// again.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Shortest wait that is reported.
-const REPORTED_WAIT: Duration = Duration::from_secs(2);
+pub(super) const REPORTED_WAIT: Duration = Duration::from_secs(2);
 
 /// A parsed, successful reply.
 #[derive(Clone, Debug)]

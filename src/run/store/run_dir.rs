@@ -174,7 +174,7 @@ impl RunDir {
             run.check_answers(&dir, &entry)?;
             let lines = JsonLines::open(&path, lock)?;
             run.restore_left_out(&entry.id);
-            // What is missing is asked from now on.
+            // The run asks the missing questions from now on.
             run.manifest.partial = false;
             run.put(entry.clone());
             run.added.retain(|added| added.id != entry.id);

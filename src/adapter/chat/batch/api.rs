@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::connection::{HttpReply, Payload};
-use super::super::endpoint::{Endpoint, LONGEST_WAIT};
+use super::super::endpoint::{Endpoint, LONGEST_WAIT, REPORTED_WAIT};
 use super::super::pool::Failure;
 use super::super::request_error::{RequestError, retry_after};
 use super::super::wire;
@@ -21,8 +21,6 @@ const MAX_PAGES: usize = 100;
 /// How long a server may take to list a batch whose creation was cut off, by the shortest delay
 /// between retries.
 const SETTLE_FACTOR: u32 = 20;
-/// Shortest wait that is reported.
-const REPORTED_WAIT: Duration = Duration::from_secs(2);
 /// Longest name that a server may give.
 const MAX_ID: usize = 256;
 
