@@ -259,7 +259,7 @@ impl Endpoint {
 
     /// Pauses all requests for as long as the server asks; reports the pause once, however many
     /// requests receive it.
-    pub(super) fn pause(&self, wait: Duration, message: &str) {
+    fn pause(&self, wait: Duration, message: &str) {
         if self.rate_limiter.pause(wait) && wait >= REPORTED_WAIT {
             let (wait, longest) = (wait.as_secs_f64(), LONGEST_WAIT.as_secs());
             chartbench_core::note!(
