@@ -89,16 +89,19 @@ impl Signals {
             None if error.is::<Interrupted>() => one_line(&error),
             None => return Err(error),
         };
-        if !self.0.is_over.swap(true, Ordering::SeqCst) {
-            chartbench_core::note!("{line}");
-        }
-        Ok(self.0.status())
+        let status = self.0.status();
+        drop(self);
+        chartbench_core::note!("{line}");
+        Ok(status)
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.0.is_over.store(true, Ordering::SeqCst);
+        // Where the thread is ending the process, it says so first.
+        while self.0.is_over.swap(true, Ordering::SeqCst) {
+            std::thread::park();
+        }
     }
 }
 
@@ -186,13 +189,32 @@ impl Watch {
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_signal_has_its_name_and_its_exit_code() {
-        let watch = Watch {
+    fn watch() -> Watch {
+        Watch {
             stop: Stop::default(),
             received: Arc::default(),
             is_over: Arc::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_job_that_ends_while_the_process_is_ended_waits_for_that() {
+        for is_ending in [false, true] {
+            let watch = watch();
+            watch.is_over.store(is_ending, Ordering::SeqCst);
+            let (sender, is_dropped) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                drop(Signals(watch));
+                sender.send(()).unwrap();
+            });
+            let timeout = Duration::from_millis(if is_ending { 200 } else { 60_000 });
+            assert_eq!(is_dropped.recv_timeout(timeout).is_err(), is_ending);
+        }
+    }
+
+    #[test]
+    fn each_signal_has_its_name_and_its_exit_code() {
+        let watch = watch();
         let ended = |signal: c_int| {
             watch.received.store(signal as usize, Ordering::SeqCst);
             (watch.signal().1, watch.status().code())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::wire::{content, replace_lone_surrogates};
+use super::wire::{content, is_error, replace_lone_surrogates};
 
 /// The data of the last event.
 const DONE: &str = "[DONE]";
@@ -46,13 +46,21 @@ pub(super) fn is_at_end(body: &[u8]) -> bool {
 /// Returns an error if an event is no JSON, or the last event is missing and a choice has no end.
 pub(super) fn whole_reply(body: &str) -> Result<String, StreamError> {
     let mut reply = Reply::default();
-    for Event { name, data } in events(body) {
+    for Event {
+        name,
+        data,
+        is_ended,
+    } in events(body)
+    {
         if data.trim() == DONE {
             reply.is_done = true;
             break;
         }
-        let event: Value =
-            serde_json::from_str(&replace_lone_surrogates(&data)).map_err(StreamError::Garbled)?;
+        let event: Value = match serde_json::from_str(&replace_lone_surrogates(&data)) {
+            Ok(event) => event,
+            Err(error) if is_ended => return Err(StreamError::Garbled(error)),
+            Err(_) => break,
+        };
         if let Some(error) = error_of(&name, &event) {
             return Ok(error.to_string());
         }
@@ -69,15 +77,20 @@ pub(super) fn whole_reply(body: &str) -> Result<String, StreamError> {
 struct Event {
     name: String,
     data: String,
+    /// Whether its end has come, which is an empty line.
+    is_ended: bool,
 }
 
 /// The events with data; one that a server forgot to end counts too.
 fn events(body: &str) -> Vec<Event> {
     let (mut events, mut event, mut has_data) = (Vec::new(), Event::default(), false);
     let body = body.trim_start_matches('\u{feff}').replace("\r\n", "\n");
-    for line in body.split(['\n', '\r']).chain([""]) {
+    let lines: Vec<&str> = body.split(['\n', '\r']).collect();
+    for (index, line) in lines.iter().chain(&[""]).enumerate() {
         if line.is_empty() {
-            let ended = std::mem::take(&mut event);
+            let mut ended = std::mem::take(&mut event);
+            // What stands behind the last line break is no line.
+            ended.is_ended = index + 1 < lines.len();
             if std::mem::take(&mut has_data) {
                 events.push(ended);
             }
@@ -102,7 +115,7 @@ fn events(body: &str) -> Vec<Event> {
 /// The body of an error that an event reports, in one of the shapes that servers have for it.
 fn error_of(name: &str, event: &Value) -> Option<Value> {
     let inner = event.get(0).unwrap_or(event);
-    if inner.get("error").is_some_and(|error| !error.is_null()) {
+    if inner.get("error").is_some_and(is_error) {
         return Some(inner.clone());
     }
     let is_error = name == "error" || inner.get("object").and_then(Value::as_str) == Some("error");
@@ -227,6 +240,14 @@ mod tests {
         assert!(matches!(whole_reply(": ping\n"), Err(StreamError::Cut)));
         let done = format!("{cut}data: [DONE]\n\n");
         assert_eq!(reply(&done)["choices"][0]["message"]["content"], "5");
+        // Cut within an event it is cut, but an event that ends is all that the server sent.
+        for end in ["", "\n"] {
+            let cut = format!("{cut}data: {{\"choi{end}");
+            assert!(
+                matches!(whole_reply(&cut), Err(StreamError::Cut)),
+                "{end:?}"
+            );
+        }
         let garbled = format!("{cut}data: {{\"choi\n\n");
         assert!(matches!(
             whole_reply(&garbled),

@@ -71,6 +71,11 @@ impl RequestError {
         self.status == Some(404)
     }
 
+    /// Whether the server has no such thing, or has it no more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.status, Some(404 | 410))
+    }
+
     /// The message, with how long the server wants to be left alone.
     pub(super) fn with_wait(&self) -> String {
         let wait = match self.wait {

@@ -110,8 +110,21 @@ impl WireReply {
                 prompt_tokens: usage.get("prompt_tokens").and_then(count),
                 completion_tokens: usage.get("completion_tokens").and_then(count),
             }),
-            error: read::<Value>(body.error).filter(|error| !error.is_null()),
+            error: read::<Value>(body.error).filter(is_error),
         })
+    }
+}
+
+/// Whether the `error` of a body says that there is one: some servers send an empty one with each
+/// answer.
+pub(super) fn is_error(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Object(fields) => fields.values().any(is_error),
+        Value::Array(items) => items.iter().any(is_error),
+        Value::Number(code) => code.as_f64() != Some(0.0),
+        Value::Bool(true) => true,
     }
 }
 
@@ -353,6 +366,26 @@ mod tests {
             .remove(0)
             .text()?
             .to_owned())
+    }
+
+    #[test]
+    fn an_error_of_nothing_is_none() {
+        for (error, is_error) in [
+            ("null", false),
+            ("false", false),
+            ("0", false),
+            ("\"\"", false),
+            ("{}", false),
+            ("[]", false),
+            (r#"{"message": "", "code": null}"#, false),
+            (r#"{"code": 503}"#, true),
+            ("\"gone\"", true),
+            ("true", true),
+        ] {
+            let body = format!("{{\"choices\": [], \"error\": {error}}}");
+            let reply = WireReply::parse(&body).unwrap();
+            assert_eq!(reply.error.is_some(), is_error, "{error}");
+        }
     }
 
     #[test]

@@ -566,6 +566,33 @@ fn what_fails_is_a_failed_row_that_a_retry_asks_again() {
     assert!(scratch.errors().is_empty());
 }
 
+/// Servers keep files for some days.
+#[test]
+fn replies_that_the_server_has_no_more_are_failed_rows() {
+    let is_kept = Arc::new(AtomicBool::new(false));
+    let kept = Arc::clone(&is_kept);
+    let server = BatchServer::start(Behavior {
+        twist: Box::new(move |seen, _| {
+            let is_lost = seen.path.ends_with("/content") && !kept.load(Ordering::SeqCst);
+            is_lost.then(|| Act::Status(404, "X-A: b", "{\"error\": \"no such file\"}".into()))
+        }),
+        ..Behavior::new(echo)
+    });
+    let scratch = Scratch::new(&server);
+    let stderr = scratch.batched("r", &[], 1);
+    let note = "batch batch-0: the server has its replies in ";
+    assert!(stderr.contains(note), "{stderr}");
+    let errors = scratch.errors();
+    assert_eq!(errors.len(), QUESTIONS);
+    for error in errors.values() {
+        let missing = "is done and has no reply to the request";
+        assert!(error.ends_with(missing), "{error}");
+    }
+    is_kept.store(true, Ordering::SeqCst);
+    scratch.batched("r", &["--retry-failed"], 0);
+    assert!(scratch.errors().is_empty());
+}
+
 #[test]
 fn odd_replies_of_the_server_stop_the_adapter_and_lose_nothing() {
     let answer = |path: &'static str, body: String| {

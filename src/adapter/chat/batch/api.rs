@@ -316,16 +316,27 @@ pub(super) fn persist<T>(
     call: impl Fn() -> Result<T, RequestError>,
     describe: impl Fn(&RequestError) -> String,
 ) -> Result<T, Failure> {
+    retry(endpoint, call)?.map_err(|error| raise(endpoint, &describe(&error)))
+}
+
+/// Repeats a call until it succeeds or a retry does not help; returns its last outcome.
+///
+/// # Errors
+/// Returns an error if everything is aborted.
+pub(super) fn retry<T>(
+    endpoint: &Endpoint,
+    call: impl Fn() -> Result<T, RequestError>,
+) -> Result<Result<T, RequestError>, Failure> {
     let mut delays = endpoint.delays();
     loop {
         endpoint.abort_signal().check()?;
         let error = match endpoint.connection().with_v1(&call) {
-            Ok(done) => return Ok(done),
+            Ok(done) => return Ok(Ok(done)),
             Err(error) => error,
         };
         match next_delay(&error, &mut delays) {
             Some(delay) => pause(endpoint, &error, delay)?,
-            None => return Err(raise(endpoint, &describe(&error))),
+            None => return Ok(Err(error)),
         }
     }
 }
@@ -367,7 +378,7 @@ fn describe(error: &RequestError, what: &str) -> String {
     }
 }
 
-fn raise(endpoint: &Endpoint, line: &str) -> Failure {
+pub(super) fn raise(endpoint: &Endpoint, line: &str) -> Failure {
     let line = format!("{}: {line}", endpoint.address());
     endpoint.abort_signal().raise(line)
 }

@@ -14,7 +14,7 @@ use super::super::endpoint::{Endpoint, Reply};
 use super::super::pool::Failure;
 use super::super::request_error::RequestError;
 use super::super::wire;
-use super::api::persist;
+use super::api::{raise, retry};
 use super::log::BatchRequest;
 
 /// Longest line: a reply, and what is around it.
@@ -29,6 +29,8 @@ pub(super) struct Outputs {
     /// The names of its requests.
     expected: HashSet<String>,
     lines: Lines,
+    /// Files that the server has no more: it keeps them for some days.
+    lost_files: Vec<String>,
 }
 
 /// The replies in some lines, with counts of lines that give none.
@@ -47,19 +49,28 @@ impl Outputs {
         Self {
             expected: ids.collect(),
             lines: Lines::default(),
+            lost_files: Vec::new(),
         }
     }
 
-    /// Adds a file of the server. A transfer that breaks off begins anew.
+    /// Adds a file of the server. A transfer that breaks off begins anew; a file that the server
+    /// has no more gives no reply.
     ///
     /// # Errors
     /// Returns why the file cannot be had.
     pub(super) fn add(&mut self, endpoint: &Endpoint, file: &str) -> Result<(), Failure> {
-        let lines = persist(
-            endpoint,
-            || self.read(endpoint, file),
-            |error| format!("the replies in {file} cannot be had: {}", error.with_wait()),
-        )?;
+        let lines = match retry(endpoint, || self.read(endpoint, file))? {
+            Ok(lines) => lines,
+            Err(error) if error.is_gone() => {
+                self.lost_files.push(file.to_owned());
+                return Ok(());
+            }
+            Err(error) => {
+                let why = error.with_wait();
+                let message = format!("the replies in {file} cannot be had: {why}");
+                return Err(raise(endpoint, &message));
+            }
+        };
         self.lines.unreadable += lines.unreadable;
         self.lines.unknown += lines.unknown;
         self.lines.doubled += lines.doubled;
@@ -83,7 +94,10 @@ impl Outputs {
             (lines.doubled, "come again, and the first counts"),
         ];
         let odd = counts.into_iter().filter(|(count, _)| *count > 0);
+        let lost = self.lost_files.iter();
+        let lost = lost.map(|file| format!("the server has its replies in {file} no more"));
         odd.map(|(count, what)| format!("{count} lines of its replies {what}"))
+            .chain(lost)
             .reduce(|odd, more| format!("{odd}; {more}"))
     }
 
@@ -166,7 +180,7 @@ impl Line<'_> {
     /// The reply, or why there is none.
     fn outcome(&self, endpoint: &Endpoint) -> Outcome {
         let connection = endpoint.connection();
-        if !self.error.is_null() {
+        if wire::is_error(&self.error) {
             let body = serde_json::json!({"error": self.error}).to_string();
             return Err(RequestError::in_line(&connection.error_body(&body)));
         }
