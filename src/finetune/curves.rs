@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use textplots::{Chart, Plot, Shape};
 
 use super::log::{LogEntry, TRAINING_LOG, read_log};
-use super::state::selection_metric;
 use crate::config::Keep;
 use crate::report::plot::{Line, Panel, draw_panels};
 use chartbench_core::files::write_file;
@@ -203,7 +202,7 @@ impl Curves {
             ("loss, mean of 20 steps", &self.smooth_loss),
             ("validation loss", &self.validation_loss),
         ];
-        let score = selection_metric(keep).and_then(|(name, _)| {
+        let score = keep.metric().and_then(|(name, _)| {
             let (name, line) = self.scores.get_key_value(name)?;
             Some((name.as_str(), line))
         });

@@ -93,6 +93,21 @@ pub enum Keep {
     Last,
 }
 
+impl Keep {
+    /// The name of the metric that selects a step, and whether higher is better; `None` for the
+    /// last step.
+    pub fn metric(self) -> Option<(&'static str, bool)> {
+        match self {
+            Self::Strict => Some(("strict", true)),
+            Self::ExactMatch => Some(("exact_match", true)),
+            Self::Relaxed => Some(("relaxed", true)),
+            Self::Anls => Some(("anls", true)),
+            Self::Loss => Some(("loss", false)),
+            Self::Last => None,
+        }
+    }
+}
+
 /// `questions_per_epoch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]

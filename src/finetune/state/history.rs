@@ -24,19 +24,6 @@ pub struct ValidationPoint {
 #[serde(transparent)]
 pub struct History(pub Vec<ValidationPoint>);
 
-/// The name of the metric that selects a step, and whether higher is better; `None` for the last
-/// step.
-pub fn selection_metric(keep: Keep) -> Option<(&'static str, bool)> {
-    match keep {
-        Keep::Strict => Some(("strict", true)),
-        Keep::ExactMatch => Some(("exact_match", true)),
-        Keep::Relaxed => Some(("relaxed", true)),
-        Keep::Anls => Some(("anls", true)),
-        Keep::Loss => Some(("loss", false)),
-        Keep::Last => None,
-    }
-}
-
 impl History {
     /// The validation whose step is kept. Only finite metrics count; `ties` decides among equals.
     /// With [`Keep::Last`] it is the last validation.
@@ -54,7 +41,7 @@ impl History {
     /// The first and the last of the validations that no other is better than.
     fn best_indices(&self, keep: Keep, ties: Ties) -> Option<(usize, usize)> {
         let last = self.0.len().checked_sub(1)?;
-        let Some((name, more)) = selection_metric(keep) else {
+        let Some((name, more)) = keep.metric() else {
             return Some((last, last));
         };
         let mut best: Option<([f64; 2], usize, usize)> = None;

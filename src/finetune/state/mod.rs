@@ -7,7 +7,7 @@ mod state_dir;
 
 pub use checksummed_dir::{FORMAT_VERSION, FileChecksum};
 pub(super) use checksummed_dir::{file_checksums, verify_files};
-pub use history::{History, ValidationPoint, selection_metric};
+pub use history::{History, ValidationPoint};
 pub use state_dir::{SavedState, StateDir};
 
 use anyhow::{Result, bail};
